@@ -1,0 +1,15 @@
+package dev.hla.converter;
+
+/**
+ * A failure that the user can act on. The message is one line that names the file, the node or the option, what was
+ * expected, what came, and what to do; the command line prints it without a stack trace.
+ */
+public class HlaException extends RuntimeException {
+  public HlaException(String message) {
+    super(message);
+  }
+
+  public HlaException(String message, Throwable cause) {
+    super(message, cause);
+  }
+}
