@@ -26,6 +26,7 @@ import picocli.CommandLine.UnmatchedArgumentException;
     commandListHeading = "%nVerbs:%n",
     footer = "%n`hla VERB --help` says more about a verb.",
     subcommands = {
+      InspectCommand.class,
     })
 public final class Hla implements Runnable {
   @CommandLine.Spec CommandLine.Model.CommandSpec spec;

@@ -1,0 +1,77 @@
+package dev.hla.converter.attention;
+
+import dev.hla.converter.OnnxModel;
+import dev.hla.converter.graph.Graph;
+import dev.hla.converter.graph.Node;
+import dev.hla.converter.shape.Shapes;
+import dev.hla.onnx.FunctionProto;
+import dev.hla.onnx.OperatorSetIdProto;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * Finds every attention of a model, in whatever form its exporter wrote it, in the main graph, in bodies of If, Loop and
+ * Scan, and in model-local functions. It reads structure only: names are used to label sites, never as evidence.
+ */
+public final class AttentionFinder {
+  /** The domain of the operators that conversion puts in; their functions are not searched. */
+  private static final String OWN_DOMAIN = "ai.hla";
+
+  private final SiteNames names = new SiteNames();
+  private final List<AttentionSite> sites = new ArrayList<>();
+  private final List<NotAttention> rest = new ArrayList<>();
+
+  private AttentionFinder() {}
+
+  /** @throws dev.hla.converter.HlaException for a graph that no runtime could run */
+  public static SiteReport find(OnnxModel model) {
+    AttentionFinder finder = new AttentionFinder();
+    String file = model.path().toString();
+    finder.search(Graph.of(model.proto().getGraph(), file), model.opset(""));
+    for (FunctionProto f : model.proto().getFunctionsList()) {
+      if (!f.getDomain().equals(OWN_DOMAIN)) {
+        finder.search(Graph.of(f, file), opset(f, model.opset("")));
+      }
+    }
+    return new SiteReport(List.copyOf(finder.sites), List.copyOf(finder.rest));
+  }
+
+  private static long opset(FunctionProto f, long otherwise) {
+    for (OperatorSetIdProto id : f.getOpsetImportList()) {
+      if (id.getDomain().isEmpty() || id.getDomain().equals("ai.onnx")) {
+        return id.getVersion();
+      }
+    }
+    return otherwise;
+  }
+
+  private void search(Graph root, long opset) {
+    List<Node> anchors = new ArrayList<>();
+    collect(root, anchors);
+    if (anchors.isEmpty()) {
+      return;
+    }
+    Context context = new Context(Shapes.infer(root), opset);
+    KindTracer kinds = new KindTracer(context, new StreamTracer(root, context));
+    SiteBuilder builder = new SiteBuilder(context, kinds);
+    for (Node anchor : anchors) {
+      try {
+        AttentionSite site = anchor.is("Softmax") ? new SoftmaxForms(context, builder).softmax(anchor)
+            : anchor.is("Div") ? new SoftmaxForms(context, builder).decomposed(anchor)
+            : new OperatorForms(context, builder).match(anchor);
+        sites.add(site.named(names.of(anchor)));
+      } catch (NoMatch e) {
+        rest.add(new NotAttention(anchor.label(), anchor.op(), e.getMessage()));
+      }
+    }
+  }
+
+  private static void collect(Graph graph, List<Node> anchors) {
+    for (Node n : graph.nodes()) {
+      if (n.is("Softmax") || OperatorForms.isAttention(n) || SoftmaxForms.isDecomposedSoftmax(n)) {
+        anchors.add(n);
+      }
+      graph.bodies(n).forEach(body -> collect(body, anchors));
+    }
+  }
+}

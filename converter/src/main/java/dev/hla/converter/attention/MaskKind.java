@@ -1,0 +1,17 @@
+package dev.hla.converter.attention;
+
+import java.util.Locale;
+
+/** How a mask acts on the scores. */
+public enum MaskKind {
+  NONE,
+  /** The same for every query: exact in Hadamard attention, as factors on the keys' features. */
+  KEY,
+  /** Depends on the query: no plain sum over keys, so the site is kept. */
+  FULL;
+
+  @Override
+  public String toString() {
+    return name().toLowerCase(Locale.ROOT);
+  }
+}

@@ -1,0 +1,118 @@
+package dev.hla.converter.attention;
+
+import dev.hla.converter.graph.Graph;
+import dev.hla.converter.graph.Node;
+import java.util.List;
+
+/** Reads downwards from a softmax: casts and guards against NaN, then the product with the values. */
+final class ProbabilityMatcher {
+  private final Context context;
+  private final Graph graph;
+  private final OperandTracer operands;
+
+  ProbabilityMatcher(Context context, Graph graph) {
+    this.context = context;
+    this.graph = graph;
+    this.operands = new OperandTracer(context, graph);
+  }
+
+  /**
+   * The product of probabilities and values.
+   *
+   * @param value what is summed
+   * @param output what the rest of the graph reads
+   */
+  record Product(Node node, Operand value, Operand output) {}
+
+  /** @param axes of the scores: BHNM or XNM */
+  Product match(String probabilities, String axes) throws NoMatch {
+    String value = probabilities;
+    while (true) {
+      if (graph.isOutput(value)) {
+        throw new NoMatch("its probabilities are the graph output '" + value + "'; expected the product with the values to be their only reader");
+      }
+      List<Node> readers = graph.consumers(value);
+      Node reader = readers.size() == 2 ? guard(readers, value) : readers.size() == 1 ? readers.get(0) : null;
+      if (reader == null) {
+        throw new NoMatch("its probabilities are read by " + readers.size() + " nodes" + (readers.isEmpty() ? "" : ", among them " + other(readers))
+            + "; expected the product with the values alone");
+      }
+      switch (reader.op()) {
+        case "Cast", "Identity", "Dropout", "Where" -> value = reader.output(0);
+        case "Reshape" -> {
+          if (!context.keepsLastTwo(reader)) {
+            throw new NoMatch(reader + " reshapes the probabilities' last two axes; expected queries and keys to stay as they are");
+          }
+          axes = context.shapes.rank(reader.output(0)) == 3 ? "XNM" : "BHNM";
+          value = reader.output(0);
+        }
+        case "MatMul", "com.microsoft.FusedMatMul", "com.microsoft.TransposeMatMul" -> {
+          return product(reader, value, axes);
+        }
+        case "Einsum" -> {
+          return einsum(reader, value, axes);
+        }
+        default -> throw new NoMatch(reader + " reads the probabilities; expected the product with the values");
+      }
+    }
+  }
+
+  private static Node other(List<Node> readers) {
+    return readers.stream().filter(r -> !r.is("MatMul", "Einsum", "com.microsoft.FusedMatMul")).findFirst().orElse(readers.get(0));
+  }
+
+  /** Where(IsNaN(p), 0, p): rows without any key give zeros. */
+  private Node guard(List<Node> readers, String value) {
+    Node isNan = readers.stream().filter(r -> r.is("IsNaN")).findFirst().orElse(null);
+    Node where = readers.stream().filter(r -> r.is("Where") && r.input(2).equals(value)).findFirst().orElse(null);
+    return isNan != null && where != null && where.input(0).equals(isNan.output(0)) && context.shapes.scalar(where.input(1)) == 0
+        && graph.consumers(isNan.output(0)).size() == 1 ? where : null;
+  }
+
+  private Product product(Node n, String probabilities, String axes) throws NoMatch {
+    if (!n.input(0).equals(probabilities) || n.input(1).equals(probabilities) || n.integer("transA", 0) != 0) {
+      throw new NoMatch(n + " has the probabilities as its second operand or transposed; expected probabilities times values");
+    }
+    String lead = axes.substring(0, axes.length() - 2);
+    if (n.real("alpha", 1) != 1) {
+      throw new NoMatch(n + " scales the attention output; expected alpha 1");
+    }
+    Operand v = operands.trace(n.input(1), lead + (n.integer("transB", 0) != 0 ? "DN" : "ND"), false).operand();
+    return new Product(n, v, output(n.output(0), lead + "ND"));
+  }
+
+  private Product einsum(Node n, String probabilities, String axes) throws NoMatch {
+    Equation e = Equation.of(n);
+    boolean first = n.input(0).equals(probabilities);
+    String p = first ? e.left() : e.right();
+    String v = first ? e.right() : e.left();
+    if (p.length() != axes.length()) {
+      throw new NoMatch(n + " takes " + p.length() + " axes of probabilities; expected " + axes.length());
+    }
+    String lead = axes.substring(0, axes.length() - 2);
+    char query = p.charAt(p.length() - 2);
+    char key = p.charAt(p.length() - 1);
+    char channel = 0;
+    for (char c : v.toCharArray()) {
+      channel = p.indexOf(c) < 0 ? c : channel;
+    }
+    if (channel == 0 || v.indexOf(key) < 0 || v.indexOf(query) >= 0 || e.output().indexOf(key) >= 0) {
+      throw new NoMatch(n + " computes " + e + "; expected probabilities times values over the keys");
+    }
+    String leading = p.substring(0, lead.length());
+    String valueAxes = Equation.translate(v, leading + key + channel, lead + "ND");
+    String outputAxes = Equation.translate(e.output(), leading + query + channel, lead + "ND");
+    return new Product(n, operands.trace(n.input(first ? 1 : 0), valueAxes, false).operand(), output(n.output(0), outputAxes));
+  }
+
+  /** With batch and heads in one axis, the reshape that parts them again belongs to the site. */
+  private Operand output(String value, String axes) {
+    List<Node> readers = graph.consumers(value);
+    if (axes.equals("XND") && !graph.isOutput(value) && readers.size() == 1 && readers.get(0).is("Reshape")
+        && context.shapes.rank(readers.get(0).output(0)) == 4 && context.keepsLastTwo(readers.get(0))) {
+      String parted = readers.get(0).output(0);
+      return new Operand(parted, Operand.BHND, context.shapes.type(parted));
+    }
+    return new Operand(value, axes, context.shapes.type(value));
+  }
+}

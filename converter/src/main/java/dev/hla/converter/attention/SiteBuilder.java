@@ -1,0 +1,73 @@
+package dev.hla.converter.attention;
+
+import dev.hla.converter.graph.Graph;
+import dev.hla.converter.graph.Node;
+import dev.hla.converter.shape.Dim;
+
+/** Puts an {@link AttentionSite} together from operands, whichever form they were found in. */
+final class SiteBuilder {
+  private final Context context;
+  private final KindTracer kinds;
+
+  SiteBuilder(Context context, KindTracer kinds) {
+    this.context = context;
+    this.kinds = kinds;
+  }
+
+  /**
+   * @param heads a number that the operator states, or 0
+   * @param kvHeads likewise of key and value; 0 for as many as the query's
+   * @param blocked a reason not to convert that the form itself knows, or ""
+   */
+  AttentionSite build(Node anchor, String form, Operand q, Operand k, Operand v, Operand output, MaskTracer.Traced mask, double applied,
+      double total, long heads, long kvHeads, String bias, String weight, String blocked) {
+    Graph graph = anchor.graph();
+    long h = heads > 0 ? heads : known(dim(q, 'H'), dim(k, 'H'), dim(v, 'H'));
+    long kvh = kvHeads > 0 ? kvHeads : h;
+    long d = q.axes().equals(Operand.PACKED) ? over(dim(q, 'C'), h) : known(dim(q, 'D'), dim(k, 'D'));
+    String reason = blocked;
+    if (reason.isEmpty() && mask.kind() == MaskKind.FULL) {
+      reason = "the mask depends on the query, so the weights are no plain product over keys; expected one that is the same for every query";
+    }
+    if (reason.isEmpty() && (q.axes().contains("X") || k.axes().contains("X") || v.axes().contains("X") || output.axes().contains("X"))) {
+      reason = "batch and heads are joined in one axis at " + q.value() + " and never apart above it; expected [B, H, N, d] somewhere";
+    }
+    if (reason.isEmpty() && (h <= 0 || d <= 0)) {
+      reason = "the " + (h <= 0 ? "number of heads" : "width of a head") + " of " + q.value() + " cannot be told from the file; expected a static size";
+    }
+    if (reason.isEmpty() && !realType(q.type(), k.type(), v.type())) {
+      reason = "its tensors have element types " + q.type() + ", " + k.type() + ", " + v.type() + " (TensorProto numbers); expected float, float16 or bfloat16";
+    }
+    Wiring wiring = new Wiring(graph, anchor, q, k, v, output, mask.operand(), applied, kvh, bias, weight);
+    Kind kind = kinds.of(graph, q.value(), k.value(), v.value());
+    return new AttentionSite("", anchor.label(), form, kind, Math.max(0, h), Math.max(0, d), dim(q, 'N'), dim(k, 'N'), dim(q, 'B'), mask.kind(),
+        total, v.type(), reason, wiring);
+  }
+
+  private static boolean realType(int... types) {
+    for (int t : types) {
+      if (t != 1 && t != 10 && t != 16) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  private static long over(Dim width, long heads) {
+    return width == null || !width.isStatic() || heads <= 0 || width.value() % heads != 0 ? 0 : width.value() / heads;
+  }
+
+  private static long known(Dim... dims) {
+    for (Dim d : dims) {
+      if (d != null && d.isStatic()) {
+        return d.value();
+      }
+    }
+    return 0;
+  }
+
+  private Dim dim(Operand o, char axis) {
+    int at = o.axes().indexOf(axis);
+    return at < 0 ? null : context.shapes.dim(o.value(), at);
+  }
+}

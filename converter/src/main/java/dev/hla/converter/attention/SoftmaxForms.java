@@ -1,0 +1,84 @@
+package dev.hla.converter.attention;
+
+import dev.hla.converter.graph.Graph;
+import dev.hla.converter.graph.Node;
+import dev.hla.converter.shape.Dim;
+
+/**
+ * Attention written out around a softmax. All exporters' variants are one form with alternatives:
+ *
+ * <ul>
+ *   <li>sdpa: the square root of the scale on both operands (TorchScript, torch.export)
+ *   <li>manual: the scale on the scores or on one operand, or folded into a projection
+ *   <li>einsum: products as Einsum, with or without transposes
+ *   <li>merged: batch and heads in one axis (bmm, baddbmm)
+ *   <li>optimised: com.microsoft.FusedMatMul, as ONNX Runtime's optimiser leaves it
+ *   <li>decomposed: ReduceMax, Sub, Exp, ReduceSum, Div in place of Softmax
+ * </ul>
+ */
+final class SoftmaxForms {
+  private final Context context;
+  private final SiteBuilder builder;
+
+  SoftmaxForms(Context context, SiteBuilder builder) {
+    this.context = context;
+    this.builder = builder;
+  }
+
+  AttentionSite softmax(Node softmax) throws NoMatch {
+    Graph graph = softmax.graph();
+    ScoreMatcher.Scores scores = new ScoreMatcher(context, graph).match(softmax.input(0));
+    int rank = scores.axes().length();
+    // Before opset 13 a softmax runs over all axes from its axis on, and its axis defaults to 1.
+    long axis = softmax.integer("axis", context.opset >= 13 ? -1 : 1);
+    if (axis != -1 && axis != rank - 1) {
+      throw new NoMatch("its axis is " + axis + " of " + rank + "; expected the last, the keys");
+    }
+    return build(softmax, softmax.output(0), scores, "");
+  }
+
+  /** The Div of a softmax written out: e / sum(e), with e = exp(s) or exp(s - max(s)). */
+  static boolean isDecomposedSoftmax(Node div) {
+    Graph graph = div.graph();
+    Node exp = div.is("Div") ? graph.producer(div.input(0)) : null;
+    Node sum = exp == null ? null : graph.producer(div.input(1));
+    return exp != null && exp.is("Exp") && sum != null && sum.is("ReduceSum") && sum.input(0).equals(exp.output(0));
+  }
+
+  AttentionSite decomposed(Node div) throws NoMatch {
+    Graph graph = div.graph();
+    Node exp = graph.producer(div.input(0));
+    Node sum = graph.producer(div.input(1));
+    Node shift = graph.producer(exp.input(0));
+    Node max = shift != null && shift.is("Sub") ? graph.producer(shift.input(1)) : null;
+    boolean shifted = max != null && max.is("ReduceMax") && max.input(0).equals(shift.input(0));
+    ScoreMatcher.Scores scores = new ScoreMatcher(context, graph).match(shifted ? shift.input(0) : exp.input(0));
+    int rank = scores.axes().length();
+    for (Node reduction : shifted ? new Node[] {sum, max} : new Node[] {sum}) {
+      Dim kept = context.shapes.dim(reduction.output(0), -1);
+      Dim queries = context.shapes.dim(reduction.output(0), -2);
+      Dim expected = context.shapes.dim(exp.output(0), -2);
+      if (kept == null || !kept.is(1) || context.shapes.rank(reduction.output(0)) != rank || queries == null || !queries.equals(expected)) {
+        throw new NoMatch(reduction + " does not reduce the last axis alone; expected the keys' axis with keepdims");
+      }
+    }
+    if (graph.consumers(exp.output(0)).size() != 2) {
+      throw new NoMatch(exp + " is read elsewhere, too; expected its sum and the division alone");
+    }
+    return build(div, div.output(0), scores, "decomposed");
+  }
+
+  private AttentionSite build(Node anchor, String probabilities, ScoreMatcher.Scores scores, String form) throws NoMatch {
+    Graph graph = anchor.graph();
+    ProbabilityMatcher.Product product = new ProbabilityMatcher(context, graph).match(probabilities, scores.axes());
+    MaskTracer.Traced mask = new MaskTracer(context, graph).of(scores);
+    double total = scores.scale() * new OperandTracer(context, graph).absorbedScale(scores.query());
+    String named = !form.isEmpty() ? form
+        : scores.product().is("Einsum") || product.node().is("Einsum") ? "einsum"
+        : scores.axes().startsWith("X") ? "merged"
+        : !scores.product().is("MatMul") ? "optimised"
+        : scores.scalesOnOperands() >= 2 ? "sdpa" : "manual";
+    return builder.build(anchor, named, scores.query(), scores.key(), product.value(), product.output(), mask, scores.scale(), total, 0, 0, null,
+        null, "");
+  }
+}
