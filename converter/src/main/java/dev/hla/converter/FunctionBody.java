@@ -1,0 +1,298 @@
+package dev.hla.converter;
+
+import com.google.protobuf.ByteString;
+import dev.hla.onnx.AttributeProto;
+import dev.hla.onnx.AttributeProto.AttributeType;
+import dev.hla.onnx.GraphProto;
+import dev.hla.onnx.NodeProto;
+import dev.hla.onnx.TensorProto;
+import dev.hla.onnx.TensorShapeProto;
+import dev.hla.onnx.TypeProto;
+import dev.hla.onnx.ValueInfoProto;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.function.Function;
+import java.util.stream.Stream;
+
+/**
+ * Collects the nodes of a model-local function, or of a graph nested in one. Values are their names; a name asked for
+ * twice gets a number, so that names are unique in the whole function, nested graphs included, as ONNX demands.
+ */
+final class FunctionBody {
+  /** Type of a loop-carried value. */
+  enum Kind {
+    FLOAT(tensor(TensorProto.DataType.FLOAT)),
+    INT64(tensor(TensorProto.DataType.INT64)),
+    BOOL(tensor(TensorProto.DataType.BOOL));
+
+    private final TypeProto type;
+
+    Kind(TypeProto type) {
+      this.type = type;
+    }
+
+    private static TypeProto tensor(TensorProto.DataType element) {
+      return TypeProto.newBuilder().setTensorType(TypeProto.Tensor.newBuilder().setElemType(element.getNumber())).build();
+    }
+  }
+
+  /** A value that goes round a loop: its name in the body, its type and its value before the first round. */
+  record Carried(String name, Kind kind, String initial) {}
+
+  /** The body of a loop: from the round's number and the carried values to their next values. */
+  @FunctionalInterface
+  interface LoopBody {
+    List<String> build(FunctionBody body, String round, List<String> carried);
+  }
+
+  private final FunctionBody outermost;
+  private final List<NodeProto> nodes = new ArrayList<>();
+  /** Of the outermost body only: every value name in use. */
+  private final Set<String> names = new HashSet<>();
+  /** Of the outermost body only: constants by their content, so that equal ones are one node. */
+  private final Map<String, String> constants = new HashMap<>();
+
+  /** Version of the ONNX operators: some take as an input what they took as an attribute before. */
+  private final long opset;
+
+  /** A body whose nodes are of version {@code opset}; {@code names} are those of its inputs and outputs. */
+  FunctionBody(long opset, String... names) {
+    outermost = this;
+    this.opset = opset;
+    this.names.addAll(Arrays.asList(names));
+  }
+
+  private FunctionBody(FunctionBody outermost) {
+    this.outermost = outermost;
+    opset = outermost.opset;
+  }
+
+  List<NodeProto> nodes() {
+    return nodes;
+  }
+
+  private String unique(String wanted) {
+    String name = wanted;
+    for (int i = 2; !outermost.names.add(name); i++) {
+      name = wanted + "_" + i;
+    }
+    return name;
+  }
+
+  /** Adds a node without attributes and returns its output, called {@code name} or a numbered form of it. */
+  String op(String name, String type, String... inputs) {
+    return op(name, type, List.of(), inputs);
+  }
+
+  /** Adds a node with attributes. */
+  String op(String name, String type, List<AttributeProto> attributes, String... inputs) {
+    return node(List.of(unique(name)), type, attributes, List.of(inputs)).get(0);
+  }
+
+  /** Adds the last node of a function: its output has exactly the name given. */
+  void result(String name, String type, List<AttributeProto> attributes, String... inputs) {
+    node(List.of(name), type, attributes, List.of(inputs));
+  }
+
+  /** Adds a node with several outputs. */
+  List<String> ops(List<String> outputNames, String type, List<AttributeProto> attributes, String... inputs) {
+    return node(outputNames.stream().map(n -> n.isEmpty() ? n : unique(n)).toList(), type, attributes, List.of(inputs));
+  }
+
+  private List<String> node(List<String> outputs, String type, List<AttributeProto> attributes, List<String> inputs) {
+    nodes.add(NodeProto.newBuilder()
+        .setName(outputs.stream().filter(o -> !o.isEmpty()).findFirst().orElseThrow())
+        .setOpType(type)
+        .addAllInput(inputs)
+        .addAllOutput(outputs)
+        .addAllAttribute(attributes)
+        .build());
+    return outputs;
+  }
+
+  /** A constant 0-dimensional int64. It is declared in the outermost body, where nested graphs see it. */
+  String scalar(long value) {
+    return constant("int" + (value < 0 ? "_minus_" : "_") + Math.abs(value), integer("value_int", value));
+  }
+
+  /** A constant 0-dimensional float. */
+  String scalar(float value) {
+    return constant("float_" + value, real("value_float", value));
+  }
+
+  /** A constant 1-dimensional int64 tensor. */
+  String vector(long... values) {
+    StringBuilder name = new StringBuilder("ints");
+    for (long value : values) {
+      name.append(value < 0 ? "_minus_" : "_").append(Math.abs(value));
+    }
+    return constant(name.toString(), integers("value_ints", values));
+  }
+
+  private String constant(String name, AttributeProto value) {
+    String known = outermost.constants.get(name);
+    if (known == null) {
+      known = outermost.op(name, "Constant", List.of(value));
+      outermost.constants.put(name, known);
+    }
+    return known;
+  }
+
+  /** The value of the function's own attribute {@code attribute}, as a tensor. */
+  String attribute(String attribute, String constantKind, AttributeType type) {
+    return op(attribute, "Constant", List.of(AttributeProto.newBuilder()
+        .setName(constantKind).setType(type).setRefAttrName(attribute).build()));
+  }
+
+  /** {@code input[starts : ends]} along {@code axes}, all four 1-dimensional. */
+  String slice(String name, String input, String starts, String ends, String axes) {
+    return op(name, "Slice", input, starts, ends, axes);
+  }
+
+  /** Size of one axis of a tensor, as a tensor of one element. */
+  String dim(String name, String shape, long axis) {
+    return op(name, "Gather", shape, vector(axis));
+  }
+
+  /** Drops every axis of a tensor of one element. */
+  String asScalar(String name, String value) {
+    return op(name, "Squeeze", value);
+  }
+
+  /** Adds axes of size 1. */
+  String unsqueeze(String name, String value, long... axes) {
+    return opset < 13
+        ? op(name, "Unsqueeze", List.of(integers("axes", axes)), value)
+        : op(name, "Unsqueeze", value, vector(axes));
+  }
+
+  /** Joins tensors along an axis. */
+  String concat(String name, long axis, String... inputs) {
+    return op(name, "Concat", List.of(integer("axis", axis)), inputs);
+  }
+
+  /** {@code input[.., indices, ..]} along one axis. */
+  String gather(String name, String input, String indices, long axis) {
+    return op(name, "Gather", List.of(integer("axis", axis)), input, indices);
+  }
+
+  /** Permutes axes. */
+  String transpose(String name, String input, long... order) {
+    return op(name, "Transpose", List.of(integers("perm", order)), input);
+  }
+
+  /** Casts to an element type. */
+  String cast(String name, String input, TensorProto.DataType type) {
+    return op(name, "Cast", List.of(integer("to", type.getNumber())), input);
+  }
+
+  /** Product along an axis, which stays with size 1. */
+  String reduceProduct(String name, String input, long axis) {
+    return opset < 18
+        ? op(name, "ReduceProd", List.of(integers("axes", axis)), input)
+        : op(name, "ReduceProd", input, vector(axis));
+  }
+
+  /** The larger of two int64 tensors; Max knows integers only from opset 12. */
+  String larger(String name, String a, String b) {
+    return op(name, "Where", op(name + "_is_first", "Greater", a, b), a, b);
+  }
+
+  /** The smaller of two int64 tensors. */
+  String smaller(String name, String a, String b) {
+    return op(name, "Where", op(name + "_is_second", "Greater", a, b), b, a);
+  }
+
+  /**
+   * Runs {@code body} {@code rounds} times (0-dimensional int64). The body returns the next value of each carried one,
+   * then a float tensor for each of {@code stacked}, of the same shape in every round.
+   *
+   * @return the last value of each carried one, then the values of all rounds stacked on a new first axis
+   */
+  List<String> loop(String name, String rounds, List<Carried> carried, List<String> stacked, LoopBody body) {
+    FunctionBody inner = new FunctionBody(outermost);
+    String round = inner.unique(name + "_round");
+    String condition = inner.unique(name + "_condition");
+    GraphProto.Builder graph = GraphProto.newBuilder().setName(inner.unique(name + "_body"));
+    graph.addInput(scalar(round, Kind.INT64)).addInput(scalar(condition, Kind.BOOL));
+    List<String> inside = new ArrayList<>();
+    List<String> inputs = new ArrayList<>(List.of(rounds, ""));
+    for (Carried each : carried) {
+      String in = inner.unique(each.name + "_in");
+      inside.add(in);
+      inputs.add(each.initial);
+      graph.addInput(value(in, each.kind.type));
+    }
+    List<String> next = body.build(inner, round, inside);
+    graph.addOutput(value(inner.op(name + "_goes_on", "Identity", condition), Kind.BOOL.type));
+    for (int i = 0; i < carried.size(); i++) {
+      graph.addOutput(value(next.get(i), carried.get(i).kind.type));
+    }
+    for (String each : next.subList(carried.size(), next.size())) {
+      graph.addOutput(value(each, Kind.FLOAT.type));
+    }
+    graph.addAllNode(inner.nodes);
+    List<String> outputs = Stream.concat(carried.stream().map(Carried::name), stacked.stream()).map(this::unique).toList();
+    return node(outputs, "Loop", List.of(graph("body", graph.build())), inputs);
+  }
+
+  /** One of two values by {@code condition}, a bool tensor of one element; only the chosen one is computed. */
+  String choose(
+      String name, Kind kind, String condition, Function<FunctionBody, String> then,
+      Function<FunctionBody, String> otherwise) {
+    return node(List.of(unique(name)), "If", List.of(
+        graph("then_branch", branch(name + "_then", kind, then)),
+        graph("else_branch", branch(name + "_else", kind, otherwise))), List.of(condition)).get(0);
+  }
+
+  private GraphProto branch(String name, Kind kind, Function<FunctionBody, String> build) {
+    FunctionBody inner = new FunctionBody(outermost);
+    String result = build.apply(inner);
+    return GraphProto.newBuilder()
+        .setName(inner.unique(name)).addAllNode(inner.nodes).addOutput(value(result, kind.type)).build();
+  }
+
+  private static ValueInfoProto value(String name, TypeProto type) {
+    return ValueInfoProto.newBuilder().setName(name).setType(type).build();
+  }
+
+  /** With its shape, which ONNX Runtime requires of these two inputs of a loop's body. */
+  private static ValueInfoProto scalar(String name, Kind kind) {
+    ValueInfoProto.Builder value = value(name, kind.type).toBuilder();
+    value.getTypeBuilder().getTensorTypeBuilder().setShape(TensorShapeProto.getDefaultInstance());
+    return value.build();
+  }
+
+  static AttributeProto integer(String name, long value) {
+    return AttributeProto.newBuilder().setName(name).setType(AttributeType.INT).setI(value).build();
+  }
+
+  static AttributeProto integers(String name, long... values) {
+    AttributeProto.Builder attribute = AttributeProto.newBuilder().setName(name).setType(AttributeType.INTS);
+    for (long value : values) {
+      attribute.addInts(value);
+    }
+    return attribute.build();
+  }
+
+  static AttributeProto real(String name, float value) {
+    return AttributeProto.newBuilder().setName(name).setType(AttributeType.FLOAT).setF(value).build();
+  }
+
+  static AttributeProto strings(String name, String... values) {
+    AttributeProto.Builder attribute = AttributeProto.newBuilder().setName(name).setType(AttributeType.STRINGS);
+    for (String value : values) {
+      attribute.addStrings(ByteString.copyFromUtf8(value));
+    }
+    return attribute.build();
+  }
+
+  private static AttributeProto graph(String name, GraphProto graph) {
+    return AttributeProto.newBuilder().setName(name).setType(AttributeType.GRAPH).setG(graph).build();
+  }
+}

@@ -1,0 +1,101 @@
+package dev.hla.runtime;
+
+import com.google.protobuf.ByteString;
+import dev.hla.onnx.AttributeProto;
+import dev.hla.onnx.AttributeProto.AttributeType;
+import dev.hla.onnx.FunctionProto;
+import dev.hla.onnx.GraphProto;
+import dev.hla.onnx.ModelProto;
+import dev.hla.onnx.NodeProto;
+import dev.hla.onnx.OperatorSetIdProto;
+import dev.hla.onnx.TensorProto;
+import dev.hla.onnx.TypeProto;
+import dev.hla.onnx.ValueInfoProto;
+import java.util.ArrayList;
+import java.util.List;
+
+/** A model of one node of domain ai.hla, its inputs and outputs of any shape, with model-local functions. */
+final class OneNodeModel {
+  private final NodeProto.Builder node = NodeProto.newBuilder().setDomain("ai.hla").setName("attention");
+  private final List<FunctionProto> functions = new ArrayList<>();
+  private TensorProto.DataType type = TensorProto.DataType.FLOAT;
+  private int opset = 17;
+  private int irVersion = 8;
+
+  OneNodeModel(String operator, List<String> inputs) {
+    node.setOpType(operator).addAllInput(inputs).addOutput("output");
+  }
+
+  OneNodeModel type(TensorProto.DataType type) {
+    this.type = type;
+    return this;
+  }
+
+  OneNodeModel function(FunctionProto function) {
+    functions.add(function);
+    return this;
+  }
+
+  OneNodeModel irVersion(int irVersion) {
+    this.irVersion = irVersion;
+    return this;
+  }
+
+  OneNodeModel opset(int opset) {
+    this.opset = opset;
+    return this;
+  }
+
+  OneNodeModel attribute(String name, int... values) {
+    AttributeProto.Builder attribute = AttributeProto.newBuilder().setName(name).setType(AttributeType.INTS);
+    for (int value : values) {
+      attribute.addInts(value);
+    }
+    node.addAttribute(attribute);
+    return this;
+  }
+
+  OneNodeModel attribute(String name, float value) {
+    node.addAttribute(AttributeProto.newBuilder().setName(name).setType(AttributeType.FLOAT).setF(value));
+    return this;
+  }
+
+  OneNodeModel integer(String name, long value) {
+    node.addAttribute(AttributeProto.newBuilder().setName(name).setType(AttributeType.INT).setI(value));
+    return this;
+  }
+
+  OneNodeModel attribute(String name, String value) {
+    node.addAttribute(AttributeProto.newBuilder().setName(name).setType(AttributeType.STRING)
+        .setS(ByteString.copyFromUtf8(value)));
+    return this;
+  }
+
+  OneNodeModel attribute(String name, String[] values) {
+    AttributeProto.Builder attribute = AttributeProto.newBuilder().setName(name).setType(AttributeType.STRINGS);
+    for (String value : values) {
+      attribute.addStrings(ByteString.copyFromUtf8(value));
+    }
+    node.addAttribute(attribute);
+    return this;
+  }
+
+  byte[] bytes() {
+    GraphProto.Builder graph = GraphProto.newBuilder().setName("one node").addNode(node).addOutput(value("output"));
+    node.getInputList().forEach(input -> graph.addInput(value(input)));
+    return ModelProto.newBuilder()
+        .setIrVersion(irVersion)
+        .addOpsetImport(OperatorSetIdProto.newBuilder().setDomain("").setVersion(opset))
+        .addOpsetImport(OperatorSetIdProto.newBuilder().setDomain("ai.hla").setVersion(1))
+        .setGraph(graph)
+        .addAllFunctions(functions)
+        .build()
+        .toByteArray();
+  }
+
+  /** No shape: neither the rank nor any size is told to the runtime. */
+  private ValueInfoProto value(String name) {
+    return ValueInfoProto.newBuilder().setName(name).setType(TypeProto.newBuilder()
+        .setTensorType(TypeProto.Tensor.newBuilder().setElemType(type.getNumber()))).build();
+  }
+}
