@@ -109,10 +109,12 @@ final class StreamTracer {
   /** The inputs that bring data, not sizes, indices or axes. */
   static int[] dataInputs(Node n) {
     return switch (n.op()) {
-      case "Reshape", "Expand", "Tile", "Slice", "Gather", "GatherElements", "GatherND", "Squeeze", "Unsqueeze", "Split", "Pad", "Cast",
+      case "Reshape", "Expand", "Tile", "Slice", "GatherElements", "GatherND", "Squeeze", "Unsqueeze", "Split", "Pad", "Cast",
           "Transpose", "Identity", "Flatten", "ReduceMean", "ReduceSum", "Clip", "LayerNormalization", "SimplifiedLayerNormalization",
           "RMSNormalization", "RotaryEmbedding", "com.microsoft.RotaryEmbedding", "Dropout" -> new int[] {0};
       case "ScatterND", "ScatterElements" -> new int[] {0, 2};
+      // Of a table of embeddings the indices are the tokens.
+      case "Gather" -> new int[] {0, 1};
       case "Where" -> new int[] {1, 2};
       default -> {
         int[] all = new int[n.inputs()];
