@@ -1,0 +1,87 @@
+// What a kernel is given and what it offers, the same for every instruction set. Plain data only: the kernels' files are
+// compiled with wider instruction sets than the rest of the library, and an inline function of the C++ library that the
+// linker took from one of them would end the process on an older CPU.
+#pragma once
+
+#include <cstdint>
+
+namespace hla {
+
+enum class Element : int { kFloat32, kFloat16, kBfloat16 };
+
+// `count` consecutive products: node[parent] * node[leaf + i] becomes node (or row) first + i.
+struct Run {
+  int32_t first;
+  int32_t parent;
+  int32_t leaf;
+  int32_t count;
+};
+
+struct PlanView {
+  int64_t features;      // R
+  int64_t nodes;         // 1 + R + products inside
+  int64_t size;          // D, the rows of the state
+  const Run* inner;      // products inside, in order
+  int64_t inner_count;
+  const Run* rows;       // the D rows, in order
+  int64_t row_count;
+  const float* weights;  // [D] multinomial counts, or null where all are 1
+};
+
+// Tokens' rows in memory: row t begins `t * stride` elements after data.
+struct ConstRows {
+  const void* data;
+  int64_t stride;
+};
+struct MutableRows {
+  void* data;
+  int64_t stride;
+};
+
+// Adds nothing, overwrites: state = sum over tokens of row(t) x [value(t), 1], weights applied.
+struct StateJob {
+  PlanView plan;
+  Element element;
+  int64_t tokens;
+  int64_t value_width;  // dv
+  ConstRows features;
+  ConstRows value;
+  float* state;
+  void* scratch;
+};
+
+// output(t) = row(t) . state numerators / (row(t) . state denominators + epsilon)
+struct OutputJob {
+  PlanView plan;
+  Element element;
+  int64_t tokens;
+  int64_t value_width;
+  ConstRows features;
+  MutableRows output;
+  float epsilon;
+  const float* state;
+  void* scratch;
+};
+
+struct Kernel {
+  const char* name;         // avx512, avx2, baseline
+  const char* description;  // tile shapes, for people
+  int64_t output_step;      // the output pass is at its best on a multiple of this many tokens
+  int64_t (*state_floats)(int64_t size, int64_t value_width);
+  int64_t (*scratch_floats)(const PlanView& plan, int64_t value_width);
+  void (*state)(const StateJob& job);
+  void (*output)(const OutputJob& job);
+  void (*add)(float* into, const float* from, int64_t count);
+  // Runs `rounds` of independent multiply-adds on registers alone and returns their FLOPs: the peak to compare with.
+  double (*peak)(int64_t rounds, float* sink);
+};
+
+// Null where the build left the variant out.
+const Kernel* avx512_kernel();
+const Kernel* avx2_kernel();
+const Kernel* baseline_kernel();
+
+// Every buffer handed to a kernel begins at a multiple of this.
+constexpr int64_t kAlignment = 64;
+
+}  // namespace hla

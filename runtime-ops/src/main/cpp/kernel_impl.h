@@ -1,0 +1,462 @@
+// The kernel, compiled once for each instruction set by kernel_*.cpp, which set
+//   HLA_LANES (floats in a vector), HLA_STATE_ROWS, HLA_OUTPUT_TOKENS (register tiles) and HLA_KERNEL (the table's name).
+//
+// Two passes over tokens, each a matrix product whose left side, the Khatri-Rao matrix, exists only as small panels:
+//   state   S[D][dv]  += Psi^T V      tile: kStateRows monomials x 2 vectors of values, over a chunk of tokens
+//   output  Y[N][dv]   = Phi S        tile: kOutputTokens tokens x 2 vectors of values, over a block of monomials
+// The value columns are cut into blocks of 2 vectors (the last may have 1); the state is laid out [block][D][width], then
+// the D denominators. Panels are computed with tokens along the vector, from features transposed once per chunk.
+#pragma once
+
+#include "kernel.h"
+#include "vec.h"
+
+namespace hla {
+namespace {
+
+constexpr int64_t kStateRows = HLA_STATE_ROWS;
+constexpr int64_t kOutputTokens = HLA_OUTPUT_TOKENS;
+constexpr int64_t kWidth = 2 * kLanes;
+
+// The state pass takes kChunk tokens at a time: a block of values (kChunk x kWidth) and a panel tile stay in L1.
+constexpr int64_t kChunk = 256;
+constexpr int64_t kStateBlock = 8 * kStateRows;
+// The output pass takes kGroup tiles of tokens at a time against kOutputBlock monomials: that block of the state
+// (kOutputBlock x kWidth) stays in L1 while the panels of the group stream past it.
+constexpr int64_t kGroup = 8;
+constexpr int64_t kOutputBlock = 256;
+// Room for transposed features and inner products (floats); very large ranks shorten the chunk instead of leaving L2.
+constexpr int64_t kNodeBudget = 64 * 1024;
+
+static_assert(kChunk % kLanes == 0 && kOutputTokens <= kLanes, "tiles fit vectors");
+
+struct Columns {
+  int64_t blocks;      // of kWidth, the last perhaps narrower
+  int64_t last_width;  // kLanes or kWidth
+  int64_t padded;      // floats in a packed row
+};
+
+HLA_INLINE Columns columns(int64_t value_width) {
+  const int64_t blocks = (value_width + kWidth - 1) / kWidth;
+  const int64_t rest = value_width - (blocks - 1) * kWidth;
+  const int64_t last = rest <= kLanes ? kLanes : kWidth;
+  return {blocks, last, (blocks - 1) * kWidth + last};
+}
+
+HLA_INLINE int64_t padded_rows(int64_t size) { return round_up(size, kStateRows); }
+
+// Tokens of a state chunk.
+HLA_INLINE int64_t chunk_tokens(const PlanView& plan, int64_t padded_columns) {
+  const int64_t by_nodes = kNodeBudget / plan.nodes;
+  const int64_t by_values = kNodeBudget / padded_columns;
+  const int64_t tokens = smaller(kChunk, smaller(by_nodes, by_values)) / kLanes * kLanes;
+  return tokens < kLanes ? kLanes : tokens;
+}
+
+// Tiles of an output group.
+HLA_INLINE int64_t group_tiles(const PlanView& plan) {
+  const int64_t tiles = smaller(kGroup, kNodeBudget / (plan.nodes * kLanes));
+  return tiles < 1 ? 1 : tiles;
+}
+
+// ---- Features to nodes
+
+// Transposes rows of features into node rows 1 .. R: tile t of `per_tile` tokens fills lanes [t * kLanes, + per_tile) of
+// every node row, and zeros beyond the last token. Returns nothing; the node rows are `stride` floats apart.
+template <typename E>
+void load_features(const ConstRows& rows, int64_t first, int64_t tokens, int64_t per_tile, const PlanView& plan,
+                   float* nodes, int64_t stride) {
+  using S = typename E::Storage;
+  const S* base = static_cast<const S*>(rows.data) + first * rows.stride;
+  const int64_t width = plan.features;
+  const int64_t tiles = (tokens + per_tile - 1) / per_tile;
+  for (int64_t tile = 0; tile < tiles; ++tile) {
+    const int64_t begin = tile * per_tile;
+    const int64_t count = smaller(per_tile, tokens - begin);
+    store(nodes + tile * kLanes, splat(1.0f));
+    for (int64_t f = 0; f < width; f += kLanes) {
+      const int64_t part = smaller(kLanes, width - f);
+      vf square[kLanes];
+      const S* source = base + begin * rows.stride + f;
+      if (part == kLanes && count == per_tile) {
+#pragma GCC unroll 16
+        for (int64_t t = 0; t < kLanes; ++t) {
+          square[t] = t < per_tile ? load_as<E>(source + t * rows.stride) : vf{};
+        }
+      } else {
+        for (int64_t t = 0; t < kLanes; ++t) {
+          square[t] = t < count ? load_part<E>(source + t * rows.stride, part) : vf{};
+        }
+      }
+      transpose(square);
+      float* target = nodes + (1 + f) * stride + tile * kLanes;
+      if (part == kLanes) {
+#pragma GCC unroll 16
+        for (int64_t i = 0; i < kLanes; ++i) store(target + i * stride, square[i]);
+      } else {
+        for (int64_t i = 0; i < part; ++i) store(target + i * stride, square[i]);
+      }
+    }
+  }
+}
+
+void build_inner(const PlanView& plan, float* nodes, int64_t stride, int64_t lanes) {
+  for (int64_t r = 0; r < plan.inner_count; ++r) {
+    const Run run = plan.inner[r];
+    const float* parent = nodes + run.parent * stride;
+    for (int64_t i = 0; i < run.count; ++i) {
+      const float* leaf = nodes + (run.leaf + i) * stride;
+      float* target = nodes + (run.first + i) * stride;
+      for (int64_t v = 0; v < lanes; v += kLanes) store(target + v, load(parent + v) * load(leaf + v));
+    }
+  }
+}
+
+// Where in the plan's runs a block of rows begins.
+struct Cursor {
+  const Run* run;
+  int64_t done;  // rows of *run already taken
+};
+
+// ---- State pass
+
+// Rows [0, count) of a panel, each kChunk floats apart with tokens along it, zeros up to a whole tile; adds each row's sum
+// to its denominator.
+HLA_INLINE void build_state_panel(Cursor& cursor, int64_t count, const float* nodes, int64_t stride, int64_t lanes,
+                                  float* panel, float* denominators) {
+  for (int64_t row = 0; row < count;) {
+    const Run& run = *cursor.run;
+    const int64_t take = smaller(run.count - cursor.done, count - row);
+    const float* parent = nodes + run.parent * stride;
+    for (int64_t i = 0; i < take; ++i) {
+      const float* leaf = nodes + (run.leaf + cursor.done + i) * stride;
+      float* target = panel + (row + i) * kChunk;
+      vf total{};
+      for (int64_t v = 0; v < lanes; v += kLanes) {
+        const vf product = load(parent + v) * load(leaf + v);
+        store(target + v, product);
+        total += product;
+      }
+      denominators[row + i] += sum(total);
+    }
+    row += take;
+    cursor.done += take;
+    if (cursor.done == run.count) cursor = {cursor.run + 1, 0};
+  }
+  for (int64_t row = count; row < round_up(count, kStateRows); ++row) {
+    for (int64_t v = 0; v < lanes; v += kLanes) store(panel + row * kChunk + v, vf{});
+  }
+}
+
+// The register tile: kStateRows x kVectors vectors, summed over a chunk from zero and then added to the state. Starting
+// from zero keeps the rounding error that of two short sums instead of one long one.
+template <int kVectors>
+void state_tile(const float* __restrict panel, const float* __restrict values, int64_t tokens, float* __restrict state) {
+  vf acc[kStateRows][kVectors] = {};
+#pragma GCC unroll 16
+  for (int64_t r = 0; r < kStateRows; ++r) __builtin_prefetch(state + r * kVectors * kLanes, 1);
+  for (int64_t t = 0; t < tokens; ++t) {
+    vf value[kVectors];
+#pragma GCC unroll 2
+    for (int c = 0; c < kVectors; ++c) value[c] = load(values + (t * kVectors + c) * kLanes);
+#pragma GCC unroll 16
+    for (int64_t r = 0; r < kStateRows; ++r) {
+      const vf x = splat(panel[r * kChunk + t]);
+#pragma GCC unroll 2
+      for (int c = 0; c < kVectors; ++c) acc[r][c] += x * value[c];
+    }
+  }
+#pragma GCC unroll 16
+  for (int64_t r = 0; r < kStateRows; ++r) {
+#pragma GCC unroll 2
+    for (int c = 0; c < kVectors; ++c) {
+      float* target = state + (r * kVectors + c) * kLanes;
+      store(target, load(target) + acc[r][c]);
+    }
+  }
+}
+
+// Values of a chunk as [block][token][width], zeros beyond dv.
+template <typename E>
+void pack_values(const ConstRows& rows, int64_t first, int64_t tokens, int64_t value_width, float* packed,
+                 int64_t chunk) {
+  using S = typename E::Storage;
+  const Columns cols = columns(value_width);
+  for (int64_t block = 0; block < cols.blocks; ++block) {
+    const int64_t width = block + 1 < cols.blocks ? kWidth : cols.last_width;
+    float* target = packed + block * chunk * kWidth;
+    const S* source = static_cast<const S*>(rows.data) + first * rows.stride + block * kWidth;
+    const int64_t present = smaller(width, value_width - block * kWidth);
+    for (int64_t t = 0; t < tokens; ++t, source += rows.stride, target += width) {
+      for (int64_t c = 0; c < width; c += kLanes) {
+        store(target + c, present - c >= kLanes ? load_as<E>(source + c) : load_part<E>(source + c, present - c));
+      }
+    }
+  }
+}
+
+template <typename E>
+void state_pass(const StateJob& job) {
+  const PlanView& plan = job.plan;
+  const Columns cols = columns(job.value_width);
+  const int64_t rows = padded_rows(plan.size);
+  const int64_t chunk = chunk_tokens(plan, cols.padded);
+  float* const denominators = job.state + rows * cols.padded;
+  __builtin_memset(job.state, 0, static_cast<uint64_t>(rows * (cols.padded + 1)) * sizeof(float));
+
+  float* const packed = static_cast<float*>(job.scratch);
+  float* const panel = packed + chunk * cols.blocks * kWidth;
+  float* const nodes = panel + kStateBlock * kChunk;
+
+  for (int64_t first = 0; first < job.tokens; first += chunk) {
+    const int64_t tokens = smaller(chunk, job.tokens - first);
+    const int64_t lanes = round_up(tokens, kLanes);
+    load_features<E>(job.features, first, tokens, kLanes, plan, nodes, chunk);
+    build_inner(plan, nodes, chunk, lanes);
+    pack_values<E>(job.value, first, tokens, job.value_width, packed, chunk);
+
+    Cursor cursor{plan.rows, 0};
+    for (int64_t begin = 0; begin < plan.size; begin += kStateBlock) {
+      const int64_t count = smaller(kStateBlock, plan.size - begin);
+      build_state_panel(cursor, count, nodes, chunk, lanes, panel, denominators + begin);
+      for (int64_t block = 0; block < cols.blocks; ++block) {
+        const int64_t width = block + 1 < cols.blocks ? kWidth : cols.last_width;
+        const float* values = packed + block * chunk * kWidth;
+        float* state = job.state + rows * block * kWidth + begin * width;
+        for (int64_t row = 0; row < count; row += kStateRows) {
+          if (width == kWidth) {
+            state_tile<2>(panel + row * kChunk, values, tokens, state + row * width);
+          } else {
+            state_tile<1>(panel + row * kChunk, values, tokens, state + row * width);
+          }
+        }
+      }
+    }
+  }
+
+  if (plan.weights == nullptr) return;
+  for (int64_t block = 0; block < cols.blocks; ++block) {
+    const int64_t width = block + 1 < cols.blocks ? kWidth : cols.last_width;
+    float* state = job.state + rows * block * kWidth;
+    for (int64_t row = 0; row < plan.size; ++row) {
+      for (int64_t c = 0; c < width; c += kLanes) {
+        float* target = state + row * width + c;
+        store(target, load(target) * plan.weights[row]);
+      }
+    }
+  }
+  for (int64_t row = 0; row < plan.size; ++row) denominators[row] *= plan.weights[row];
+}
+
+// ---- Output pass
+
+// `kTiles` panels of kOutputTokens tokens (one vector each), [tile][row][kLanes], tiles `tile_stride` floats apart; adds
+// row . denominators to each tile's vector. Several tiles at once, because one chain of additions would be the limit.
+template <int kTiles>
+HLA_INLINE Cursor build_output_panel(Cursor cursor, int64_t count, const float* nodes, int64_t stride, float* panel,
+                                     int64_t tile_stride, const float* denominators, float* totals) {
+  vf total[kTiles];
+#pragma GCC unroll 8
+  for (int t = 0; t < kTiles; ++t) total[t] = load(totals + t * kLanes);
+  for (int64_t row = 0; row < count;) {
+    const Run& run = *cursor.run;
+    const int64_t take = smaller(run.count - cursor.done, count - row);
+    vf parent[kTiles];
+#pragma GCC unroll 8
+    for (int t = 0; t < kTiles; ++t) parent[t] = load(nodes + run.parent * stride + t * kLanes);
+    const float* leaf = nodes + (run.leaf + cursor.done) * stride;
+    for (int64_t i = 0; i < take; ++i, leaf += stride) {
+      const vf weight = splat(denominators[row + i]);
+#pragma GCC unroll 8
+      for (int t = 0; t < kTiles; ++t) {
+        const vf product = parent[t] * load(leaf + t * kLanes);
+        store(panel + t * tile_stride + (row + i) * kLanes, product);
+        total[t] += product * weight;
+      }
+    }
+    row += take;
+    cursor.done += take;
+    if (cursor.done == run.count) cursor = {cursor.run + 1, 0};
+  }
+#pragma GCC unroll 8
+  for (int t = 0; t < kTiles; ++t) store(totals + t * kLanes, total[t]);
+  return cursor;
+}
+
+// The register tile: kOutputTokens x kVectors vectors, over a block of monomials; `sums` is overwritten or added to.
+template <int kVectors>
+void output_tile(const float* __restrict panel, const float* __restrict state, int64_t count, float* __restrict sums,
+                 bool add) {
+  vf acc[kOutputTokens][kVectors] = {};
+  for (int64_t d = 0; d < count; ++d) {
+    vf value[kVectors];
+#pragma GCC unroll 2
+    for (int c = 0; c < kVectors; ++c) value[c] = load(state + (d * kVectors + c) * kLanes);
+#pragma GCC unroll 16
+    for (int64_t t = 0; t < kOutputTokens; ++t) {
+      const vf x = splat(panel[d * kLanes + t]);
+#pragma GCC unroll 2
+      for (int c = 0; c < kVectors; ++c) acc[t][c] += x * value[c];
+    }
+  }
+  if (add) {
+#pragma GCC unroll 16
+    for (int64_t t = 0; t < kOutputTokens; ++t) {
+#pragma GCC unroll 2
+      for (int c = 0; c < kVectors; ++c) acc[t][c] += load(sums + (t * kVectors + c) * kLanes);
+    }
+  }
+#pragma GCC unroll 16
+  for (int64_t t = 0; t < kOutputTokens; ++t) {
+#pragma GCC unroll 2
+    for (int c = 0; c < kVectors; ++c) store(sums + (t * kVectors + c) * kLanes, acc[t][c]);
+  }
+}
+
+// sums / (denominator + epsilon) of one group to the output's rows.
+template <typename E>
+void write_output(const OutputJob& job, int64_t first, int64_t tokens, int64_t group, const float* sums,
+                  const float* totals) {
+  using S = typename E::Storage;
+  const Columns cols = columns(job.value_width);
+  for (int64_t i = 0; i < tokens; ++i) {
+    const int64_t tile = i / kOutputTokens;
+    const int64_t token = i % kOutputTokens;
+    const float denominator = totals[tile * kLanes + token] + job.epsilon;
+    // A reciprocal would leave the range of floats before the quotient does.
+    const float size = denominator < 0 ? -denominator : denominator;
+    const bool plain = size > 0x1p-100f && size < 0x1p100f;
+    const vf inverse = splat(1.0f / denominator);
+    S* row = static_cast<S*>(job.output.data) + (first + i) * job.output.stride;
+    for (int64_t block = 0; block < cols.blocks; ++block) {
+      const int64_t width = block + 1 < cols.blocks ? kWidth : cols.last_width;
+      const float* source = sums + (block * group + tile) * kOutputTokens * kWidth + token * width;
+      const int64_t present = smaller(width, job.value_width - block * kWidth);
+      for (int64_t c = 0; c < present; c += kLanes) {
+        const vf numerator = load(source + c);
+        const vf y = plain ? numerator * inverse : numerator / splat(denominator);
+        if (present - c >= kLanes) {
+          store_as<E>(row + block * kWidth + c, y);
+        } else {
+          store_part<E>(row + block * kWidth + c, y, present - c);
+        }
+      }
+    }
+  }
+}
+
+template <typename E>
+void output_pass(const OutputJob& job) {
+  const PlanView& plan = job.plan;
+  const Columns cols = columns(job.value_width);
+  const int64_t rows = padded_rows(plan.size);
+  const float* const denominators = job.state + rows * cols.padded;
+  const int64_t group = group_tiles(plan);
+  const int64_t stride = group * kLanes;
+  constexpr int64_t kPanel = kOutputBlock * kLanes;
+
+  float* const panel = static_cast<float*>(job.scratch);
+  float* const totals = panel + group * kPanel;
+  float* const sums = totals + group * kLanes;
+  float* const nodes = sums + cols.blocks * group * kOutputTokens * kWidth;
+
+  for (int64_t first = 0; first < job.tokens; first += group * kOutputTokens) {
+    const int64_t tokens = smaller(group * kOutputTokens, job.tokens - first);
+    const int64_t tiles = (tokens + kOutputTokens - 1) / kOutputTokens;
+    load_features<E>(job.features, first, tokens, kOutputTokens, plan, nodes, stride);
+    build_inner(plan, nodes, stride, tiles * kLanes);
+    for (int64_t t = 0; t < tiles; ++t) store(totals + t * kLanes, vf{});
+
+    Cursor cursor{plan.rows, 0};
+    for (int64_t begin = 0; begin < plan.size; begin += kOutputBlock) {
+      const int64_t count = smaller(kOutputBlock, plan.size - begin);
+      Cursor end = cursor;
+      int64_t t = 0;
+      for (; t + 4 <= tiles; t += 4) {
+        end = build_output_panel<4>(cursor, count, nodes + t * kLanes, stride, panel + t * kPanel, kPanel,
+                                    denominators + begin, totals + t * kLanes);
+      }
+      for (; t < tiles; ++t) {
+        end = build_output_panel<1>(cursor, count, nodes + t * kLanes, stride, panel + t * kPanel, kPanel,
+                                    denominators + begin, totals + t * kLanes);
+      }
+      cursor = end;
+      for (int64_t block = 0; block < cols.blocks; ++block) {
+        const int64_t width = block + 1 < cols.blocks ? kWidth : cols.last_width;
+        const float* state = job.state + rows * block * kWidth + begin * width;
+        float* target = sums + block * group * kOutputTokens * kWidth;
+        for (int64_t tile = 0; tile < tiles; ++tile) {
+          float* tile_sums = target + tile * kOutputTokens * kWidth;
+          if (width == kWidth) {
+            output_tile<2>(panel + tile * kPanel, state, count, tile_sums, begin > 0);
+          } else {
+            output_tile<1>(panel + tile * kPanel, state, count, tile_sums, begin > 0);
+          }
+        }
+      }
+    }
+    write_output<E>(job, first, tokens, group, sums, totals);
+  }
+}
+
+// ---- The table
+
+int64_t state_floats(int64_t size, int64_t value_width) {
+  return round_up(padded_rows(size) * (columns(value_width).padded + 1), 16);
+}
+
+int64_t scratch_floats(const PlanView& plan, int64_t value_width) {
+  const Columns cols = columns(value_width);
+  const int64_t chunk = chunk_tokens(plan, cols.padded);
+  const int64_t state = chunk * cols.blocks * kWidth + kStateBlock * kChunk + plan.nodes * chunk;
+  const int64_t group = group_tiles(plan);
+  const int64_t output = group * kOutputBlock * kLanes + group * kLanes +
+                         cols.blocks * group * kOutputTokens * kWidth + plan.nodes * group * kLanes;
+  return state > output ? state : output;
+}
+
+void state(const StateJob& job) {
+  switch (job.element) {
+    case Element::kFloat32: return state_pass<Float32>(job);
+    case Element::kFloat16: return state_pass<Float16>(job);
+    case Element::kBfloat16: return state_pass<Bfloat16>(job);
+  }
+}
+
+void output(const OutputJob& job) {
+  switch (job.element) {
+    case Element::kFloat32: return output_pass<Float32>(job);
+    case Element::kFloat16: return output_pass<Float16>(job);
+    case Element::kBfloat16: return output_pass<Bfloat16>(job);
+  }
+}
+
+void add(float* into, const float* from, int64_t count) {
+  int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) store(into + i, load(into + i) + load(from + i));
+  for (; i < count; ++i) into[i] += from[i];
+}
+
+double peak(int64_t rounds, float* sink) {
+  constexpr int kChains = 12;
+  vf acc[kChains];
+  const vf x = splat(sink[0]);
+  const vf y = splat(sink[1]);
+#pragma GCC unroll 12
+  for (int i = 0; i < kChains; ++i) acc[i] = splat(static_cast<float>(i));
+  for (int64_t r = 0; r < rounds; ++r) {
+#pragma GCC unroll 12
+    for (int i = 0; i < kChains; ++i) acc[i] = acc[i] * x + y;
+  }
+  vf total{};
+#pragma GCC unroll 12
+  for (int i = 0; i < kChains; ++i) total += acc[i];
+  sink[2] = sum(total);
+  return 2.0 * kChains * kLanes * static_cast<double>(rounds);
+}
+
+constexpr Kernel kTable{HLA_KERNEL_NAME, HLA_KERNEL_DESCRIPTION, kGroup * kOutputTokens, state_floats, scratch_floats,
+                        state,           output,                 add,                    peak};
+
+}  // namespace
+}  // namespace hla

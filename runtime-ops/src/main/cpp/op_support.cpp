@@ -1,0 +1,193 @@
+#include "op_support.h"
+
+namespace hla {
+namespace {
+
+class TensorInfo {
+ public:
+  TensorInfo(const ort::Api* api, ort::TensorInfo* info) : api_(api), info_(info) {}
+  ~TensorInfo() { ort::ReleaseTensorInfo::call(api_, info_); }
+  TensorInfo(const TensorInfo&) = delete;
+  TensorInfo& operator=(const TensorInfo&) = delete;
+
+  ort::TensorInfo* get() const { return info_; }
+
+ private:
+  const ort::Api* api_;
+  ort::TensorInfo* info_;
+};
+
+Dims dims_of(const ort::Api* api, const ort::TensorInfo* info) {
+  size_t count = 0;
+  check(api, ort::GetDimensionsCount::call(api, info, &count));
+  Dims dims(count);
+  check(api, ort::GetDimensions::call(api, info, dims.data(), count));
+  return dims;
+}
+
+std::vector<const char*> symbols_of(const ort::Api* api, const ort::TensorInfo* info, size_t count) {
+  std::vector<const char*> symbols(count);
+  check(api, ort::GetSymbolicDimensions::call(api, info, symbols.data(), count));
+  return symbols;
+}
+
+}  // namespace
+
+void check(const ort::Api* api, ort::Status* status) {
+  if (status == nullptr) return;
+  const std::string message = ort::GetErrorMessage::call(api, status);
+  ort::ReleaseStatus::call(api, status);
+  throw std::runtime_error(message);
+}
+
+NodeInfo::NodeInfo(const ort::Api* api, const ort::KernelInfo* info, const char* op) : api_(api), info_(info) {
+  size_t size = 0;
+  check(api, ort::KernelInfoGetNodeName::call(api, info, nullptr, &size));
+  std::string name(size, '\0');
+  check(api, ort::KernelInfoGetNodeName::call(api, info, name.data(), &size));
+  what_ = std::string("ai.hla::") + op + " node '" + name.c_str() + "': ";
+}
+
+std::vector<int64_t> NodeInfo::ints(const char* name) const {
+  size_t count = 0;
+  ort::Status* status = ort::KernelInfoGetAttributeArrayInt64::call(api_, info_, name, nullptr, &count);
+  std::vector<int64_t> values(count);
+  if (status == nullptr) {
+    status = ort::KernelInfoGetAttributeArrayInt64::call(api_, info_, name, values.data(), &count);
+  }
+  if (status != nullptr) {
+    ort::ReleaseStatus::call(api_, status);
+    fail(std::string("attribute ") + name + ": expected a list of integers, came none");
+  }
+  return values;
+}
+
+float NodeInfo::real(const char* name) const {
+  float value = 0;
+  if (ort::Status* status = ort::KernelInfoGetAttributeFloat::call(api_, info_, name, &value)) {
+    ort::ReleaseStatus::call(api_, status);
+    fail(std::string("attribute ") + name + ": expected a float, came none");
+  }
+  return value;
+}
+
+bool NodeInfo::integer(const char* name, int64_t& value) const {
+  if (ort::Status* status = ort::KernelInfoGetAttributeInt64::call(api_, info_, name, &value)) {
+    ort::ReleaseStatus::call(api_, status);
+    return false;
+  }
+  return true;
+}
+
+std::string NodeInfo::text(const char* name) const {
+  size_t size = 0;
+  ort::Status* status = ort::KernelInfoGetAttributeString::call(api_, info_, name, nullptr, &size);
+  std::string value(size, '\0');
+  if (status == nullptr) status = ort::KernelInfoGetAttributeString::call(api_, info_, name, value.data(), &size);
+  if (status != nullptr) {
+    ort::ReleaseStatus::call(api_, status);
+    fail(std::string("attribute ") + name + ": expected a string, came none");
+  }
+  return value.c_str();
+}
+
+Dims NodeInfo::stated_input(size_t index) const {
+  ort::TypeInfo* type = nullptr;
+  check(api_, ort::KernelInfoGetInputTypeInfo::call(api_, info_, index, &type));
+  const ort::TensorInfo* tensor = nullptr;  // belongs to `type`
+  ort::Status* status = ort::CastTypeInfoToTensorInfo::call(api_, type, &tensor);
+  Dims dims;
+  if (status != nullptr) {
+    ort::ReleaseStatus::call(api_, status);
+  } else if (tensor != nullptr) {
+    dims = dims_of(api_, tensor);
+  }
+  ort::ReleaseTypeInfo::call(api_, type);
+  return dims;
+}
+
+Tensor input(const ort::Api* api, const ort::KernelContext* context, size_t index) {
+  const ort::Value* value = nullptr;
+  check(api, ort::KernelContextGetInput::call(api, context, index, &value));
+  if (value == nullptr) throw std::invalid_argument("input " + std::to_string(index) + " is missing");
+  ort::TensorInfo* raw = nullptr;
+  check(api, ort::GetTensorTypeAndShape::call(api, value, &raw));
+  const TensorInfo info(api, raw);
+  void* data = nullptr;
+  check(api, ort::GetTensorMutableData::call(api, const_cast<ort::Value*>(value), &data));
+  return {data, dims_of(api, info.get())};
+}
+
+Tensor output(const ort::Api* api, ort::KernelContext* context, size_t index, const Dims& dims) {
+  ort::Value* value = nullptr;
+  check(api, ort::KernelContextGetOutput::call(api, context, index, dims.data(), dims.size(), &value));
+  if (value == nullptr) throw std::invalid_argument("output " + std::to_string(index) + " is missing");
+  void* data = nullptr;
+  check(api, ort::GetTensorMutableData::call(api, value, &data));
+  return {data, dims};
+}
+
+std::string to_string(const Dims& dims) {
+  std::string text = "[";
+  for (size_t i = 0; i < dims.size(); ++i) {
+    text += (i ? "," : "") + (dims[i] < 0 ? std::string("?") : std::to_string(dims[i]));
+  }
+  return text + "]";
+}
+
+void infer_like(const ort::Api* api, ort::ShapeInferContext* context, size_t shape_of, size_t width_of,
+                ort::ElementType type) {
+  ort::TensorInfo* raw = nullptr;
+  check(api, ort::ShapeInferGetInputTypeShape::call(api, context, shape_of, &raw));
+  const TensorInfo shape(api, raw);
+  raw = nullptr;
+  check(api, ort::ShapeInferGetInputTypeShape::call(api, context, width_of, &raw));
+  const TensorInfo width(api, raw);
+  Dims dims = dims_of(api, shape.get());
+  const Dims width_dims = dims_of(api, width.get());
+  if (dims.empty() || width_dims.empty()) return;
+  std::vector<const char*> symbols = symbols_of(api, shape.get(), dims.size());
+  dims.back() = width_dims.back();
+  symbols.back() = symbols_of(api, width.get(), width_dims.size()).back();
+
+  raw = nullptr;
+  check(api, ort::CreateTensorInfo::call(api, &raw));
+  const TensorInfo result(api, raw);
+  check(api, ort::SetTensorElementType::call(api, result.get(), type));
+  check(api, ort::SetDimensions::call(api, result.get(), dims.data(), dims.size()));
+  check(api, ort::SetSymbolicDimensions::call(api, result.get(), symbols.data(), symbols.size()));
+  check(api, ort::ShapeInferSetOutputTypeShape::call(api, context, 0, result.get()));
+}
+
+Element element_of(ort::ElementType type) {
+  switch (type) {
+    case ort::kFloat: return Element::kFloat32;
+    case ort::kFloat16: return Element::kFloat16;
+    case ort::kBfloat16: return Element::kBfloat16;
+    default: throw std::invalid_argument("no kernel for element type " + std::to_string(type));
+  }
+}
+
+void SessionThreads::run(size_t total, void (*task)(void*, size_t), void* data) {
+  // 0 batches: the pool hands out single tasks as threads get free.
+  check(api_, ort::KernelContextParallelFor::call(api_, context_, task, total, 0, data));
+}
+
+ort::CustomOp common_callbacks() {
+  ort::CustomOp op{};
+  op.version = ort::kCustomOpVersion;
+  op.GetExecutionProviderType = [](const ort::CustomOp*) -> const char* { return nullptr; };
+  op.GetOutputTypeCount = [](const ort::CustomOp*) -> size_t { return 1; };
+  op.GetInputCharacteristic = [](const ort::CustomOp*, size_t) { return ort::kRequired; };
+  op.GetOutputCharacteristic = [](const ort::CustomOp*, size_t) { return ort::kRequired; };
+  op.GetInputMemoryType = [](const ort::CustomOp*, size_t) { return ort::kDefaultMemory; };
+  op.GetVariadicInputMinArity = [](const ort::CustomOp*) { return 1; };
+  op.GetVariadicInputHomogeneity = [](const ort::CustomOp*) { return 1; };
+  op.GetVariadicOutputMinArity = [](const ort::CustomOp*) { return 1; };
+  op.GetVariadicOutputHomogeneity = [](const ort::CustomOp*) { return 1; };
+  op.GetStartVersion = [](const ort::CustomOp*) { return 1; };
+  op.GetEndVersion = [](const ort::CustomOp*) { return 0x7fffffff; };
+  return op;
+}
+
+}  // namespace hla

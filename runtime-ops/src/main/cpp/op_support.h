@@ -1,0 +1,92 @@
+// The runtime's C interface with exceptions inside: a failed call throws, and guard() turns whatever was thrown into a
+// status, so that nothing but a status ever leaves the library.
+#pragma once
+
+#include <cstdint>
+#include <exception>
+#include <new>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "kernel.h"
+#include "launcher.h"
+#include "ort_abi.h"
+
+namespace hla {
+
+using Dims = std::vector<int64_t>;
+
+void check(const ort::Api* api, ort::Status* status);
+
+// Runs `body`; returns null, or a status with the exception's message.
+template <typename Body>
+ort::Status* guard(const ort::Api* api, const Body& body) noexcept {
+  try {
+    body();
+    return nullptr;
+  } catch (const std::invalid_argument& e) {
+    return ort::CreateStatus::call(api, ort::kInvalidArgument, e.what());
+  } catch (const std::bad_alloc&) {
+    return ort::CreateStatus::call(api, ort::kFail, "ai.hla: out of memory");
+  } catch (const std::exception& e) {
+    return ort::CreateStatus::call(api, ort::kFail, e.what());
+  } catch (...) {
+    return ort::CreateStatus::call(api, ort::kFail, "ai.hla: unknown failure");
+  }
+}
+
+// The node being created: its name and attributes. Every message begins with `what()`.
+class NodeInfo {
+ public:
+  NodeInfo(const ort::Api* api, const ort::KernelInfo* info, const char* op);
+
+  const std::string& what() const { return what_; }
+  [[noreturn]] void fail(const std::string& message) const { throw std::invalid_argument(what_ + message); }
+
+  std::vector<int64_t> ints(const char* name) const;
+  float real(const char* name) const;
+  std::string text(const char* name) const;
+  bool integer(const char* name, int64_t& value) const;
+
+  // The dimensions that the model states for an input: -1 for one it leaves open, empty where it says nothing.
+  Dims stated_input(size_t index) const;
+
+ private:
+  const ort::Api* api_;
+  const ort::KernelInfo* info_;
+  std::string what_;
+};
+
+// A tensor of the running node.
+struct Tensor {
+  void* data;
+  Dims dims;
+};
+Tensor input(const ort::Api* api, const ort::KernelContext* context, size_t index);
+Tensor output(const ort::Api* api, ort::KernelContext* context, size_t index, const Dims& dims);
+
+std::string to_string(const Dims& dims);
+
+// Copies the shape of input `shape_of` to output 0, its last dimension replaced by that of input `width_of`.
+void infer_like(const ort::Api* api, ort::ShapeInferContext* context, size_t shape_of, size_t width_of,
+                ort::ElementType type);
+
+Element element_of(ort::ElementType type);
+
+// The session's threads, for the duration of one call.
+class SessionThreads final : public Parallel {
+ public:
+  SessionThreads(const ort::Api* api, const ort::KernelContext* context) : api_(api), context_(context) {}
+  void run(size_t total, void (*task)(void*, size_t), void* data) override;
+
+ private:
+  const ort::Api* api_;
+  const ort::KernelContext* context_;
+};
+
+// The callbacks that all our operators share. The runtime has no user data besides the operator itself, so an operator's
+// struct begins with the runtime's and goes on with what it needs.
+ort::CustomOp common_callbacks();
+
+}  // namespace hla
