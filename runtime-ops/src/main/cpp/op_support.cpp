@@ -135,22 +135,23 @@ std::string to_string(const Dims& dims) {
   return text + "]";
 }
 
-void infer_like(const ort::Api* api, ort::ShapeInferContext* context, size_t shape_of, size_t width_of,
-                ort::ElementType type) {
-  ort::TensorInfo* raw = nullptr;
-  check(api, ort::ShapeInferGetInputTypeShape::call(api, context, shape_of, &raw));
-  const TensorInfo shape(api, raw);
-  raw = nullptr;
-  check(api, ort::ShapeInferGetInputTypeShape::call(api, context, width_of, &raw));
-  const TensorInfo width(api, raw);
-  Dims dims = dims_of(api, shape.get());
-  const Dims width_dims = dims_of(api, width.get());
+void infer_like(const ort::Api* api, ort::ShapeInferContext* context, size_t shape_of, size_t width_of) {
+  // Both belong to the context: releasing them ends the process.
+  ort::TensorInfo* shape = nullptr;
+  ort::TensorInfo* width = nullptr;
+  check(api, ort::ShapeInferGetInputTypeShape::call(api, context, shape_of, &shape));
+  check(api, ort::ShapeInferGetInputTypeShape::call(api, context, width_of, &width));
+  Dims dims = dims_of(api, shape);
+  const Dims width_dims = dims_of(api, width);
   if (dims.empty() || width_dims.empty()) return;
-  std::vector<const char*> symbols = symbols_of(api, shape.get(), dims.size());
+  std::vector<const char*> symbols = symbols_of(api, shape, dims.size());
   dims.back() = width_dims.back();
-  symbols.back() = symbols_of(api, width.get(), width_dims.size()).back();
+  symbols.back() = symbols_of(api, width, width_dims.size()).back();
 
-  raw = nullptr;
+  // The runtime asks the first operator of a name for all types of that name, so the type is the input's.
+  ort::ElementType type = ort::kUndefined;
+  check(api, ort::GetTensorElementType::call(api, shape, &type));
+  ort::TensorInfo* raw = nullptr;
   check(api, ort::CreateTensorInfo::call(api, &raw));
   const TensorInfo result(api, raw);
   check(api, ort::SetTensorElementType::call(api, result.get(), type));

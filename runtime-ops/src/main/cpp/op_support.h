@@ -68,9 +68,8 @@ Tensor output(const ort::Api* api, ort::KernelContext* context, size_t index, co
 
 std::string to_string(const Dims& dims);
 
-// Copies the shape of input `shape_of` to output 0, its last dimension replaced by that of input `width_of`.
-void infer_like(const ort::Api* api, ort::ShapeInferContext* context, size_t shape_of, size_t width_of,
-                ort::ElementType type);
+// Copies the type and shape of input `shape_of` to output 0, its last dimension replaced by that of input `width_of`.
+void infer_like(const ort::Api* api, ort::ShapeInferContext* context, size_t shape_of, size_t width_of);
 
 Element element_of(ort::ElementType type);
 
