@@ -1,0 +1,58 @@
+package dev.hla.runtime;
+
+import dev.hla.onnx.AttributeProto;
+import dev.hla.onnx.ModelProto;
+import dev.hla.onnx.NodeProto;
+import dev.hla.onnx.StringStringEntryProto;
+import java.util.List;
+
+/**
+ * An attention of a converted model, as its node tells.
+ *
+ * @param name the site's name, as inspect prints it
+ * @param form the exporter's form that it had
+ * @param maps fitted or unfitted
+ * @param output the tensor that the node makes
+ * @param sourceOutput the tensor of the original model that it takes the place of, or "" where the node does not tell
+ * @param queryFeatures the tensor [B, H, N, R], or "" for the fused operator, which never forms it
+ * @param keyFeatures the tensor [B, H, M, R], or ""
+ * @param ranks rank of each factor
+ * @param powers power of each factor
+ * @param epsilon added to the denominator
+ */
+public record ConvertedSite(
+    String name, String form, String maps, String output, String sourceOutput, String queryFeatures, String keyFeatures,
+    List<Integer> ranks, List<Integer> powers, double epsilon) {
+  static final String DOMAIN = "ai.hla";
+  private static final String CORE = "HadamardLinearAttention";
+
+  /** The converted attentions at the top level of a model's graph, in its order. */
+  public static List<ConvertedSite> of(ModelProto model) {
+    return model.getGraph().getNodeList().stream()
+        .filter(node -> node.getDomain().equals(DOMAIN) && node.getOpType().endsWith(CORE))
+        .map(ConvertedSite::of).toList();
+  }
+
+  private static ConvertedSite of(NodeProto node) {
+    boolean core = node.getOpType().equals(CORE);
+    List<Integer> ranks = integers(node, "ranks");
+    List<Integer> powers = integers(node, "powers");
+    String site = metadata(node, "hla.site");
+    return new ConvertedSite(
+        site.isEmpty() ? node.getName() : site, metadata(node, "hla.form"), metadata(node, "hla.maps"),
+        node.getOutput(0), metadata(node, "hla.source_output"),
+        core ? node.getInput(0) : "", core ? node.getInput(1) : "",
+        ranks, powers.isEmpty() ? ranks.stream().map(rank -> 1).toList() : powers,
+        node.getAttributeList().stream().filter(a -> a.getName().equals("epsilon")).mapToDouble(AttributeProto::getF).findFirst().orElse(0));
+  }
+
+  private static List<Integer> integers(NodeProto node, String attribute) {
+    return node.getAttributeList().stream().filter(a -> a.getName().equals(attribute))
+        .flatMap(a -> a.getIntsList().stream()).map(Long::intValue).toList();
+  }
+
+  private static String metadata(NodeProto node, String key) {
+    return node.getMetadataPropsList().stream().filter(p -> p.getKey().equals(key))
+        .map(StringStringEntryProto::getValue).findFirst().orElse("");
+  }
+}

@@ -1,0 +1,236 @@
+package dev.hla.runtime;
+
+import ai.onnxruntime.NodeInfo;
+import ai.onnxruntime.OnnxTensor;
+import ai.onnxruntime.OnnxValue;
+import ai.onnxruntime.OrtEnvironment;
+import ai.onnxruntime.OrtException;
+import ai.onnxruntime.OrtLoggingLevel;
+import ai.onnxruntime.OrtSession;
+import ai.onnxruntime.TensorInfo;
+import dev.hla.converter.HlaException;
+import java.nio.ByteBuffer;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+
+/**
+ * A model opened in ONNX Runtime, with the operator library registered where that was asked for. Inputs are converted to
+ * the model's element types. Failures of the runtime come as {@link HlaException} with the model's name.
+ */
+public final class ModelSession implements AutoCloseable {
+  private static final int MAX_MESSAGE = 400;
+
+  private final String name;
+  private final OrtEnvironment environment;
+  private final OrtSession session;
+  private final HlaOperators.Registration library;
+  private final List<Slot> inputs;
+  private final List<Slot> outputs;
+
+  private ModelSession(String name, OrtEnvironment environment, OrtSession session, HlaOperators.Registration library)
+      throws OrtException {
+    this.name = name;
+    this.environment = environment;
+    this.session = session;
+    this.library = library;
+    this.inputs = slots(session.getInputInfo());
+    this.outputs = slots(session.getOutputInfo());
+  }
+
+  /**
+   * How to open a model.
+   *
+   * @param library whether to register the operator library; without it the converted operators run as plain ONNX
+   * @param threads threads of one operator, or 0 for one per core
+   */
+  public record Settings(boolean library, int threads) {
+    public static final Settings DEFAULT = new Settings(true, 0);
+  }
+
+  /** Opens a model file; external weights are found beside it. */
+  public static ModelSession open(Path model, Settings settings) {
+    if (!Files.isRegularFile(model)) {
+      throw new HlaException(model + ": no such file");
+    }
+    return open(model.toString(), settings, options -> environment().createSession(model.toString(), options));
+  }
+
+  /**
+   * Opens a model in memory.
+   *
+   * @param model a serialised ModelProto
+   * @param folder where its external weights lie
+   * @param name what to call it in messages
+   */
+  public static ModelSession open(byte[] model, Path folder, String name, Settings settings) {
+    return open(name, settings, options -> {
+      options.addConfigEntry("session.model_external_initializers_file_folder_path", folder.toAbsolutePath().toString());
+      return environment().createSession(model, options);
+    });
+  }
+
+  private interface Opening {
+    OrtSession open(OrtSession.SessionOptions options) throws OrtException;
+  }
+
+  private static ModelSession open(String name, Settings settings, Opening opening) {
+    try (OrtSession.SessionOptions options = new OrtSession.SessionOptions()) {
+      options.setSessionLogLevel(OrtLoggingLevel.ORT_LOGGING_LEVEL_ERROR);
+      if (settings.threads() > 0) {
+        options.setIntraOpNumThreads(settings.threads());
+      }
+      HlaOperators.Registration library = settings.library() ? HlaOperators.register(options) : null;
+      return new ModelSession(name, environment(), opening.open(options), library);
+    } catch (OrtException e) {
+      throw new HlaException(name + ": " + whyNotOpened(e), e);
+    }
+  }
+
+  private static OrtEnvironment environment() {
+    return OrtEnvironment.getEnvironment(OrtLoggingLevel.ORT_LOGGING_LEVEL_ERROR, "hla");
+  }
+
+  private static String whyNotOpened(OrtException e) {
+    return switch (e.getCode()) {
+      case ORT_INVALID_PROTOBUF, ORT_NO_MODEL -> "not an ONNX model, or cut short (ONNX Runtime cannot parse it)";
+      default -> "ONNX Runtime cannot open it: " + reason(e);
+    };
+  }
+
+  /** The runtime's message in one line, without its preamble. */
+  private static String reason(OrtException e) {
+    String text = String.valueOf(e.getMessage()).replaceAll("^Error code - \\w+ - message: ", "").replaceAll("\\s*\\R\\s*", "; ").strip();
+    return text.length() <= MAX_MESSAGE ? text : text.substring(0, MAX_MESSAGE) + "...";
+  }
+
+  private static List<Slot> slots(Map<String, NodeInfo> infos) {
+    List<Slot> slots = new ArrayList<>();
+    for (NodeInfo info : infos.values()) {
+      if (!(info.getInfo() instanceof TensorInfo tensor)) {
+        slots.add(new Slot(info.getName(), null, List.of(), List.of()));
+        continue;
+      }
+      List<Long> shape = new ArrayList<>();
+      List<String> dimensions = new ArrayList<>();
+      String[] names = tensor.getDimensionNames();
+      long[] sizes = tensor.getShape();
+      for (int axis = 0; axis < sizes.length; axis++) {
+        shape.add(sizes[axis]);
+        boolean named = axis < names.length && names[axis] != null && !names[axis].isEmpty();
+        dimensions.add(sizes[axis] >= 0 ? "" : named ? names[axis] : info.getName() + "." + axis);
+      }
+      slots.add(new Slot(info.getName(), ElementType.of(tensor.type), List.copyOf(shape), List.copyOf(dimensions)));
+    }
+    return List.copyOf(slots);
+  }
+
+  /** What the model is called in messages. */
+  public String name() {
+    return name;
+  }
+
+  public List<Slot> inputs() {
+    return inputs;
+  }
+
+  public List<Slot> outputs() {
+    return outputs;
+  }
+
+  /** The library that was registered, or null where none was. */
+  public HlaOperators.Registration library() {
+    return library;
+  }
+
+  /** Runs the model and fetches all its outputs. */
+  public Map<String, Tensor> run(Map<String, Tensor> values) {
+    return run(values, outputs.stream().map(Slot::name).toList());
+  }
+
+  /**
+   * Runs the model.
+   *
+   * @param values every input by name; others than the model's are refused
+   * @param wanted names of the outputs to fetch
+   * @return the outputs in the order of {@code wanted}
+   */
+  public Map<String, Tensor> run(Map<String, Tensor> values, Collection<String> wanted) {
+    requireInputs(values);
+    Map<String, OnnxTensor> feeds = new LinkedHashMap<>();
+    try {
+      for (Slot slot : inputs) {
+        feeds.put(slot.name(), feed(slot, values.get(slot.name())));
+      }
+      Set<String> names = new LinkedHashSet<>(wanted);
+      try (OrtSession.Result result = session.run(feeds, names)) {
+        Map<String, Tensor> fetched = new LinkedHashMap<>();
+        for (String output : names) {
+          fetched.put(output, fetch(output, result.get(output).orElseThrow()));
+        }
+        return fetched;
+      }
+    } catch (OrtException e) {
+      throw new HlaException(name + ": the run failed: " + reason(e), e);
+    } finally {
+      feeds.values().forEach(OnnxTensor::close);
+    }
+  }
+
+  private void requireInputs(Map<String, Tensor> values) {
+    List<String> names = inputs.stream().map(Slot::name).toList();
+    for (String given : values.keySet()) {
+      if (!names.contains(given)) {
+        throw new HlaException(name + ": has no input " + given + "; its inputs are " + names);
+      }
+    }
+    for (Slot slot : inputs) {
+      Tensor value = values.get(slot.name());
+      if (value == null) {
+        throw new HlaException(name + ": no value for its input " + slot.name() + " " + slot.shapeText());
+      }
+      requireShape(slot, value);
+    }
+  }
+
+  private void requireShape(Slot slot, Tensor value) {
+    boolean fits = value.rank() == slot.shape().size();
+    for (int axis = 0; fits && axis < value.rank(); axis++) {
+      fits = slot.shape().get(axis) < 0 || slot.shape().get(axis) == value.dim(axis);
+    }
+    if (!fits) {
+      throw new HlaException(name + ": its input " + slot.name() + " is " + slot.shapeText() + ", but " + value + " was given");
+    }
+  }
+
+  private OnnxTensor feed(Slot slot, Tensor value) throws OrtException {
+    if (slot.type() == null) {
+      throw new HlaException(name + ": its input " + slot.name() + " is of a type that cannot be fed");
+    }
+    Tensor converted = value.as(slot.type());
+    ByteBuffer bytes = converted.bytes();
+    return OnnxTensor.createTensor(environment, bytes, converted.shape(), slot.type().onnx());
+  }
+
+  private Tensor fetch(String output, OnnxValue value) {
+    if (!(value instanceof OnnxTensor tensor) || ElementType.of(tensor.getInfo().type) == null) {
+      throw new HlaException(name + ": its output " + output + " is no tensor of numbers");
+    }
+    return Tensor.wrap(ElementType.of(tensor.getInfo().type), tensor.getInfo().getShape(), tensor.getByteBuffer());
+  }
+
+  @Override
+  public void close() {
+    try {
+      session.close();
+    } catch (OrtException e) {
+      throw new HlaException(name + ": cannot be closed: " + reason(e), e);
+    }
+  }
+}

@@ -1,0 +1,170 @@
+package dev.hla.runtime;
+
+import com.google.protobuf.InvalidProtocolBufferException;
+import dev.hla.converter.HlaException;
+import dev.hla.onnx.ModelProto;
+import dev.hla.onnx.NodeProto;
+import dev.hla.onnx.ValueInfoProto;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HashSet;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+
+/**
+ * Two models run on the same inputs and compared: every output, and every attention that the second one has converted.
+ *
+ * @param outputs the graph's outputs
+ * @param sites the converted attentions of the second model
+ * @param dimensions the sizes that open axes got
+ * @param library what registered the operator library for the second model, or null
+ */
+public record Verification(
+    List<Output> outputs, List<Site> sites, Map<String, Integer> dimensions, HlaOperators.Registration library) {
+
+  /** One output of the graph. */
+  public record Output(String name, String type, Difference difference) {}
+
+  /**
+   * One converted attention. Its difference includes what earlier converted attentions changed in its inputs.
+   *
+   * @param difference from the original's attention output, or null where the two cannot be compared; {@code note} tells why
+   * @param denominators null for the fused operator
+   */
+  public record Site(ConvertedSite site, Difference difference, Denominators denominators, String note) {}
+
+  /**
+   * One side of the comparison.
+   *
+   * @param file the model
+   * @param settings how to open it
+   */
+  public record Side(Path file, ModelSession.Settings settings) {}
+
+  /**
+   * Runs both sides.
+   *
+   * @param given values for some or all inputs
+   * @param random makes up the others
+   */
+  public static Verification of(Side a, Side b, Map<String, Tensor> given, RandomInputs random) throws IOException {
+    ModelProto modelA = read(a.file());
+    ModelProto modelB = read(b.file());
+    List<ConvertedSite> sites = ConvertedSite.of(modelB);
+    Set<String> tensorsA = topLevelTensors(modelA);
+
+    Set<String> extraA = new LinkedHashSet<>();
+    Set<String> extraB = new LinkedHashSet<>();
+    for (ConvertedSite site : sites) {
+      extraB.addAll(List.of(site.output(), site.queryFeatures(), site.keyFeatures()));
+      if (tensorsA.contains(counterpart(site, modelA))) {
+        extraA.add(counterpart(site, modelA));
+      }
+    }
+    extraB.remove("");
+
+    Map<String, Tensor> inputs;
+    Map<String, Tensor> resultsA;
+    List<String> outputs;
+    try (ModelSession session = open(modelA, extraA, a)) {
+      inputs = random.complete(session.inputs(), given);
+      resultsA = session.run(inputs);
+      outputs = session.outputs().stream().map(Slot::name).filter(name -> isOutput(modelA, name)).toList();
+    }
+    try (ModelSession session = open(modelB, extraB, b)) {
+      Map<String, Tensor> resultsB = session.run(inputs);
+      List<Output> comparedOutputs = new ArrayList<>();
+      for (String output : outputs) {
+        if (!resultsB.containsKey(output)) {
+          throw new HlaException(b.file() + ": has no output " + output + ", which " + a.file() + " has");
+        }
+        Tensor value = resultsA.get(output);
+        comparedOutputs.add(new Output(output, value.type().toString(),
+            Difference.between(value, resultsB.get(output), "the output " + output)));
+      }
+      List<Site> comparedSites = sites.stream()
+          .map(site -> compare(site, resultsA.get(counterpart(site, modelA)), resultsB)).toList();
+      return new Verification(comparedOutputs, comparedSites, random.dimensions(), session.library());
+    }
+  }
+
+  /** The tensor of model A to hold beside a site of model B: of the original, or the same site of another conversion. */
+  private static String counterpart(ConvertedSite site, ModelProto modelA) {
+    for (ConvertedSite other : ConvertedSite.of(modelA)) {
+      if (other.name().equals(site.name())) {
+        return other.output();
+      }
+    }
+    return site.sourceOutput();
+  }
+
+  private static Site compare(ConvertedSite site, Tensor expected, Map<String, Tensor> results) {
+    Denominators denominators = site.queryFeatures().isEmpty() ? null : Denominators.of(
+        results.get(site.queryFeatures()), results.get(site.keyFeatures()),
+        site.ranks().stream().mapToInt(Integer::intValue).toArray(),
+        site.powers().stream().mapToInt(Integer::intValue).toArray(), site.epsilon());
+    Tensor actual = results.get(site.output());
+    if (expected == null) {
+      return new Site(site, null, denominators, "the first model has no tensor to compare it with");
+    }
+    if (!Arrays.equals(expected.shape(), actual.shape())) {
+      return new Site(site, null, denominators, "laid out differently: " + expected + " and " + actual);
+    }
+    return new Site(site, Difference.between(expected, actual, site.name()), denominators, "");
+  }
+
+  private static ModelSession open(ModelProto model, Set<String> extraOutputs, Side side) {
+    ModelProto.Builder copy = model.toBuilder();
+    for (String name : extraOutputs) {
+      if (!isOutput(model, name)) {
+        copy.getGraphBuilder().addOutput(ValueInfoProto.newBuilder().setName(name));
+      }
+    }
+    Path folder = side.file().toAbsolutePath().getParent();
+    return ModelSession.open(copy.build().toByteArray(), folder, side.file().toString(), side.settings());
+  }
+
+  private static ModelProto read(Path file) throws IOException {
+    if (!Files.isRegularFile(file)) {
+      throw new HlaException(file + ": no such file");
+    }
+    try {
+      ModelProto model = ModelProto.parseFrom(Files.readAllBytes(file));
+      if (!model.hasGraph() || model.getGraph().getNodeCount() == 0) {
+        throw new HlaException(file + ": not an ONNX model, it holds no graph");
+      }
+      return model;
+    } catch (InvalidProtocolBufferException e) {
+      throw new HlaException(file + ": not an ONNX model, or cut short", e);
+    } catch (OutOfMemoryError e) {
+      throw new HlaException(file + ": too large to be read into memory; keep its weights in an external file", e);
+    }
+  }
+
+  private static Set<String> topLevelTensors(ModelProto model) {
+    Set<String> names = new HashSet<>();
+    for (NodeProto node : model.getGraph().getNodeList()) {
+      names.addAll(node.getOutputList());
+    }
+    names.remove("");
+    return names;
+  }
+
+  private static boolean isOutput(ModelProto model, String name) {
+    return model.getGraph().getOutputList().stream().anyMatch(output -> output.getName().equals(name));
+  }
+
+  /** The largest relative error of an output; NaN where one is not a number. */
+  public double error() {
+    double error = 0;
+    for (Output output : outputs) {
+      error = Double.isNaN(output.difference().relative()) ? Double.NaN : Math.max(error, output.difference().relative());
+    }
+    return error;
+  }
+}
