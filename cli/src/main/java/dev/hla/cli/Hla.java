@@ -27,6 +27,10 @@ import picocli.CommandLine.UnmatchedArgumentException;
     footer = "%n`hla VERB --help` says more about a verb.",
     subcommands = {
       InspectCommand.class,
+      RunCommand.class,
+      VerifyCommand.class,
+      GenerateCommand.class,
+      DoctorCommand.class,
     })
 public final class Hla implements Runnable {
   @CommandLine.Spec CommandLine.Model.CommandSpec spec;

@@ -21,11 +21,12 @@ import java.util.Set;
  *
  * @param outputs the graph's outputs
  * @param sites the converted attentions of the second model
+ * @param approximates whether the second model has converted attentions that the first has not
  * @param dimensions the sizes that open axes got
  * @param library what registered the operator library for the second model, or null
  */
 public record Verification(
-    List<Output> outputs, List<Site> sites, Map<String, Integer> dimensions, HlaOperators.Registration library) {
+    List<Output> outputs, List<Site> sites, boolean approximates, Map<String, Integer> dimensions, HlaOperators.Registration library) {
 
   /** One output of the graph. */
   public record Output(String name, String type, Difference difference) {}
@@ -89,7 +90,9 @@ public record Verification(
       }
       List<Site> comparedSites = sites.stream()
           .map(site -> compare(site, resultsA.get(counterpart(site, modelA)), resultsB)).toList();
-      return new Verification(comparedOutputs, comparedSites, random.dimensions(), session.library());
+      List<String> namesA = ConvertedSite.of(modelA).stream().map(ConvertedSite::name).toList();
+      boolean approximates = sites.stream().anyMatch(site -> !namesA.contains(site.name()));
+      return new Verification(comparedOutputs, comparedSites, approximates, random.dimensions(), session.library());
     }
   }
 
@@ -157,14 +160,5 @@ public record Verification(
 
   private static boolean isOutput(ModelProto model, String name) {
     return model.getGraph().getOutputList().stream().anyMatch(output -> output.getName().equals(name));
-  }
-
-  /** The largest relative error of an output; NaN where one is not a number. */
-  public double error() {
-    double error = 0;
-    for (Output output : outputs) {
-      error = Double.isNaN(output.difference().relative()) ? Double.NaN : Math.max(error, output.difference().relative());
-    }
-    return error;
   }
 }

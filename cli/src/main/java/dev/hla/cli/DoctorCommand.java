@@ -1,0 +1,73 @@
+package dev.hla.cli;
+
+import dev.hla.runtime.Machine;
+import java.io.File;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import picocli.CommandLine.Command;
+
+/** Says what runs here, how fast a way, and what is missing. */
+@Command(name = "doctor", description = {
+    "Says what this machine can run models on: ONNX Runtime, processor, operator library and which kernel it takes, GPU,",
+    "and what is missing for more. Exit code 3 where the operator library does not load."})
+final class DoctorCommand extends Verb {
+  /** What --json prints. */
+  record Result(
+      String onnxRuntime, String java, String platform, List<String> providers, String processor, int cores, List<String> cpuFeatures,
+      LibraryReport library, boolean gpu, String cuda, List<String> missing) {}
+
+  @Override
+  int execute() {
+    Machine machine = Machine.look();
+    Result result = new Result(
+        machine.onnxRuntime(), machine.java(), machine.platform(), machine.providers(), machine.processor(), machine.cores(),
+        machine.cpuFeatures(), LibraryReport.of(machine.library()), gpu(), machine.cuda().isEmpty() ? "usable" : machine.cuda(),
+        missing(machine));
+    json(result);
+    print(result);
+    return machine.library() != null ? Exit.DONE : Exit.CHECK_FAILED;
+  }
+
+  private static boolean gpu() {
+    return Files.exists(Path.of("/dev/nvidiactl"));
+  }
+
+  private static List<String> missing(Machine machine) {
+    List<String> missing = new ArrayList<>();
+    if (machine.library() == null) {
+      missing.add("operator library: " + machine.libraryFailure() + " (converted models still run, as plain ONNX and more slowly)");
+    }
+    if (!onPath("cmake") || !onPath("g++")) {
+      missing.add("cmake and g++, to build the operator library here (Debian: apt-get install cmake g++)");
+    }
+    if (gpu() && !onPath("nvcc")) {
+      missing.add("nvcc, to build the CUDA kernels here");
+    }
+    return missing;
+  }
+
+  private static boolean onPath(String program) {
+    for (String folder : System.getenv().getOrDefault("PATH", "").split(File.pathSeparator)) {
+      if (Files.isExecutable(Path.of(folder, program))) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  private void print(Result r) {
+    say("ONNX Runtime      %s, providers %s", r.onnxRuntime(), String.join(", ", r.providers()));
+    say("Java              %s on %s", r.java(), r.platform());
+    say("processor         %s, %d cores, %s", r.processor(), r.cores(), String.join(" ", r.cpuFeatures()));
+    if (r.library() != null) {
+      say("operator library  %s, version %s (%s)", r.library().path(), r.library().version(), r.library().foundBy());
+      say("kernel            %s, %s: %s", r.library().instructionSet(), r.library().kernel(), r.library().reason());
+    }
+    say("GPU               %s; CUDA in ONNX Runtime: %s", r.gpu() ? "NVIDIA driver loaded" : "none", r.cuda());
+    for (String missing : r.missing()) {
+      say("missing           %s", missing);
+    }
+  }
+}

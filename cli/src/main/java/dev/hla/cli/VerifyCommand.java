@@ -1,0 +1,137 @@
+package dev.hla.cli;
+
+import dev.hla.runtime.Denominators;
+import dev.hla.runtime.Difference;
+import dev.hla.runtime.ModelSession;
+import dev.hla.runtime.Verification;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+/** Compares two models, or the two ways in which one converted model runs. */
+@Command(name = "verify", description = {
+    "Runs two models on the same inputs and compares every output and every converted attention.",
+    "With one converted model, compares its run on the operator library with its run as plain ONNX.",
+    "Exit code 3 where an output differs by more than the limit."})
+final class VerifyCommand extends Verb {
+  /** Where B approximates A; the maps of a useful conversion come well below. */
+  private static final double CONVERTED_LIMIT = 0.15;
+
+  @Parameters(index = "0", paramLabel = "A", description = "the original model, or one converted model alone")
+  Path a;
+
+  @Parameters(index = "1", arity = "0..1", paramLabel = "B", description = "the converted model")
+  Path b;
+
+  @Mixin RunOptions.Inputs inputs;
+
+  @Mixin RunOptions options;
+
+  @Option(names = "--max-error", paramLabel = "E",
+      description = "the largest relative error that an output may have (default: " + CONVERTED_LIMIT + " where B has converted"
+          + " attention that A has not; else by type, float 1e-3, float16 2e-2, bfloat16 1e-1)")
+  Double maxError;
+
+  /** What --json prints. */
+  record Result(
+      String a, String b, LibraryReport library, Map<String, Integer> dimensions, List<Output> outputs, List<Site> sites,
+      boolean holds) {}
+
+  /** @param limit for the relative error */
+  record Output(String name, String type, double relativeError, double cosine, double largestDifference, double limit, boolean holds) {}
+
+  /** Errors are null where the site could not be compared, which the note explains. */
+  record Site(
+      String name, String form, List<Integer> ranks, List<Integer> powers, String maps, Double relativeError, Double cosine,
+      Double largestDifference, Double smallestDenominator, Double smallestDenominatorRelative, Long negativeDenominators,
+      String note) {}
+
+  @Override
+  int execute() throws Exception {
+    existing(a);
+    boolean alone = b == null;
+    if (!alone) {
+      existing(b);
+    } else if (options.noLibrary) {
+      throw wrongUsage("one model is run with and without the library; --no-library leaves nothing to compare");
+    }
+    Verification.Side first = new Verification.Side(a, alone ? new ModelSession.Settings(false, options.threads) : options.settings());
+    Verification.Side second = new Verification.Side(alone ? a : b, options.settings());
+    Verification verification = Verification.of(first, second, inputs.given(), inputs.random());
+    if (alone && verification.sites().isEmpty()) {
+      throw wrongUsage(a + " has no converted attention; name a second model to compare it with");
+    }
+    Result result = judge(verification, alone);
+    json(result);
+    print(result, alone);
+    return result.holds() ? Exit.DONE : Exit.CHECK_FAILED;
+  }
+
+  private Result judge(Verification verification, boolean alone) {
+    List<Output> outputs = verification.outputs().stream().map(output -> {
+      Difference d = output.difference();
+      double limit = maxError != null ? maxError : verification.approximates() ? CONVERTED_LIMIT : limitOf(output.type());
+      return new Output(output.name(), output.type(), d.relative(), d.cosine(), d.largest(), limit, d.finite() && d.relative() <= limit);
+    }).toList();
+    return new Result(a.toString(), (alone ? a : b).toString(), LibraryReport.of(verification.library()), verification.dimensions(),
+        outputs, verification.sites().stream().map(VerifyCommand::site).toList(), outputs.stream().allMatch(Output::holds));
+  }
+
+  /** What rounding alone may add up to over a whole model. */
+  private static double limitOf(String type) {
+    return switch (type) {
+      case "float16" -> 2e-2;
+      case "bfloat16" -> 1e-1;
+      default -> 1e-3;
+    };
+  }
+
+  static Site site(Verification.Site verified) {
+    Difference d = verified.difference();
+    Denominators n = verified.denominators();
+    var site = verified.site();
+    return new Site(site.name(), site.form(), site.ranks(), site.powers(), site.maps(),
+        d == null ? null : d.relative(), d == null ? null : d.cosine(), d == null ? null : d.largest(),
+        n == null ? null : n.smallest(), n == null ? null : n.relative(), n == null ? null : n.negative(),
+        verified.note().isEmpty() ? null : verified.note());
+  }
+
+  private void print(Result result, boolean alone) {
+    say(alone ? result.a() + ": as plain ONNX, and with the " + LibraryReport.text(result.library())
+        : "%s against %s, %s".formatted(result.b(), result.a(), LibraryReport.text(result.library())));
+    Table outputs = new Table("output", "type", "relative error", "limit", "cosine", "largest difference");
+    result.outputs().forEach(o -> outputs.row(o.name(), o.type(), Table.number(o.relativeError()), Table.number(o.limit()),
+        cosine(o.cosine()), Table.number(o.largestDifference())));
+    say(outputs.toString());
+    Table sites = siteTable(result.sites());
+    if (!sites.isEmpty()) {
+      say(sites.toString());
+    }
+    result.sites().stream().filter(site -> site.note() != null).forEach(site -> say("  %s: %s", site.name(), site.note()));
+    result.sites().stream().filter(site -> site.negativeDenominators() != null && site.negativeDenominators() > 0)
+        .forEach(site -> warn(site.name() + ": " + site.negativeDenominators() + " denominators are negative; its output may explode"));
+    say(result.holds() ? "holds" : "does not hold: an output differs by more than its limit");
+  }
+
+  static Table siteTable(List<Site> sites) {
+    Table table = new Table("site", "ranks", "powers", "maps", "relative error", "cosine", "largest difference", "smallest denominator");
+    for (Site s : sites) {
+      table.row(s.name(), list(s.ranks()), list(s.powers()), s.maps(), Table.number(s.relativeError()), cosine(s.cosine()),
+          Table.number(s.largestDifference()),
+          s.smallestDenominator() == null ? "" : Table.number(s.smallestDenominatorRelative()) + " of the mean");
+    }
+    return table;
+  }
+
+  static String cosine(Double cosine) {
+    return cosine == null ? "" : String.format(java.util.Locale.ROOT, "%.5f", cosine);
+  }
+
+  static String list(List<Integer> numbers) {
+    return String.join(",", numbers.stream().map(String::valueOf).toList());
+  }
+}
