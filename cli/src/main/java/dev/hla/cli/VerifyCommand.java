@@ -2,6 +2,7 @@ package dev.hla.cli;
 
 import dev.hla.runtime.Denominators;
 import dev.hla.runtime.Difference;
+import dev.hla.runtime.ElementType;
 import dev.hla.runtime.ModelSession;
 import dev.hla.runtime.Verification;
 import java.nio.file.Path;
@@ -74,18 +75,18 @@ final class VerifyCommand extends Verb {
   private Result judge(Verification verification, boolean alone) {
     List<Output> outputs = verification.outputs().stream().map(output -> {
       Difference d = output.difference();
-      double limit = maxError != null ? maxError : verification.approximates() ? CONVERTED_LIMIT : limitOf(output.type());
-      return new Output(output.name(), output.type(), d.relative(), d.cosine(), d.largest(), limit, d.finite() && d.relative() <= limit);
+      double limit = maxError != null ? maxError : verification.approximates() ? CONVERTED_LIMIT : Math.max(limitOf(output.typeA()), limitOf(output.typeB()));
+      return new Output(output.name(), output.typeB().toString(), d.relative(), d.cosine(), d.largest(), limit, d.finite() && d.relative() <= limit);
     }).toList();
     return new Result(a.toString(), (alone ? a : b).toString(), LibraryReport.of(verification.library()), verification.dimensions(),
         outputs, verification.sites().stream().map(VerifyCommand::site).toList(), outputs.stream().allMatch(Output::holds));
   }
 
   /** What rounding alone may add up to over a whole model. */
-  private static double limitOf(String type) {
+  private static double limitOf(ElementType type) {
     return switch (type) {
-      case "float16" -> 2e-2;
-      case "bfloat16" -> 1e-1;
+      case FLOAT16 -> 2e-2;
+      case BFLOAT16 -> 1e-1;
       default -> 1e-3;
     };
   }

@@ -28,8 +28,8 @@ import java.util.Set;
 public record Verification(
     List<Output> outputs, List<Site> sites, boolean approximates, Map<String, Integer> dimensions, HlaOperators.Registration library) {
 
-  /** One output of the graph. */
-  public record Output(String name, String type, Difference difference) {}
+  /** One output of the graph; the two models may differ in its type. */
+  public record Output(String name, ElementType typeA, ElementType typeB, Difference difference) {}
 
   /**
    * One converted attention. Its difference includes what earlier converted attentions changed in its inputs.
@@ -85,7 +85,7 @@ public record Verification(
           throw new HlaException(b.file() + ": has no output " + output + ", which " + a.file() + " has");
         }
         Tensor value = resultsA.get(output);
-        comparedOutputs.add(new Output(output, value.type().toString(),
+        comparedOutputs.add(new Output(output, value.type(), resultsB.get(output).type(),
             Difference.between(value, resultsB.get(output), "the output " + output)));
       }
       List<Site> comparedSites = sites.stream()
