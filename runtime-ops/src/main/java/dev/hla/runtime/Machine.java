@@ -2,7 +2,6 @@ package dev.hla.runtime;
 
 import ai.onnxruntime.OrtEnvironment;
 import ai.onnxruntime.OrtException;
-import ai.onnxruntime.OrtLoggingLevel;
 import ai.onnxruntime.OrtProvider;
 import ai.onnxruntime.OrtSession;
 import dev.hla.converter.HlaException;
@@ -38,7 +37,7 @@ public record Machine(
 
   /** Looks at this machine; nothing is left behind. */
   public static Machine look() {
-    OrtEnvironment environment = OrtEnvironment.getEnvironment(OrtLoggingLevel.ORT_LOGGING_LEVEL_FATAL, "hla");
+    OrtEnvironment environment = OrtEnvironment.getEnvironment();
     HlaOperators.Registration library = null;
     String libraryFailure = "";
     String cuda;

@@ -94,7 +94,7 @@ public final class ModelSession implements AutoCloseable {
   }
 
   private static OrtEnvironment environment() {
-    return OrtEnvironment.getEnvironment(OrtLoggingLevel.ORT_LOGGING_LEVEL_ERROR, "hla");
+    return OrtEnvironment.getEnvironment();
   }
 
   private static String whyNotOpened(OrtException e) {
