@@ -82,7 +82,8 @@ public final class ModelSession implements AutoCloseable {
 
   private static ModelSession open(String name, Settings settings, Opening opening) {
     try (OrtSession.SessionOptions options = new OrtSession.SessionOptions()) {
-      options.setSessionLogLevel(OrtLoggingLevel.ORT_LOGGING_LEVEL_ERROR);
+      // Its failures come as exceptions; the same text on standard error would be a second report.
+      options.setSessionLogLevel(OrtLoggingLevel.ORT_LOGGING_LEVEL_FATAL);
       if (settings.threads() > 0) {
         options.setIntraOpNumThreads(settings.threads());
       }
