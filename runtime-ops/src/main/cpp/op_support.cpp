@@ -147,6 +147,10 @@ void infer_like(const ort::Api* api, ort::ShapeInferContext* context, size_t sha
   std::vector<const char*> symbols = symbols_of(api, shape, dims.size());
   dims.back() = width_dims.back();
   symbols.back() = symbols_of(api, width, width_dims.size()).back();
+  for (size_t i = 0; i < dims.size(); ++i) {
+    // The API has no unknown size without a name: -1 would be taken for a size, and fail a Reshape further on.
+    if (dims[i] < 0 && *symbols[i] == 0) return;
+  }
 
   // The runtime asks the first operator of a name for all types of that name, so the type is the input's.
   ort::ElementType type = ort::kUndefined;
