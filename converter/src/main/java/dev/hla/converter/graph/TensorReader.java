@@ -97,7 +97,7 @@ public final class TensorReader {
   }
 
   /** IEEE binary16 to float (Java 17 has no conversion of its own). */
-  static float half(short bits) {
+  public static float half(short bits) {
     int sign = bits >> 15;
     int exponent = bits >> 10 & 31;
     int fraction = bits & 1023;

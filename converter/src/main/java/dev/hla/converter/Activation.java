@@ -1,0 +1,31 @@
+package dev.hla.converter;
+
+import java.util.Arrays;
+import java.util.Locale;
+import java.util.stream.Collectors;
+
+/** What a factor's slice of {@code z = x W + b} passes through to become features. */
+public enum Activation {
+  IDENTITY,
+  SOFTPLUS,
+  RELU,
+  EXP;
+
+  /** The word that files and node attributes use. */
+  public String word() {
+    return name().toLowerCase(Locale.ROOT);
+  }
+
+  /**
+   * The activation that {@code word} names.
+   *
+   * @throws HlaException if none has that name
+   */
+  public static Activation of(String word) {
+    return Arrays.stream(values())
+        .filter(a -> a.word().equals(word))
+        .findFirst()
+        .orElseThrow(() -> new HlaException("unknown activation \"" + SafeTensors.printable(word) + "\"; known are "
+            + Arrays.stream(values()).map(Activation::word).collect(Collectors.joining(", "))));
+  }
+}
