@@ -121,7 +121,7 @@ class SafeTensorsTest {
     byte[] good = Files.readAllBytes(file);
     Random random = new Random(1);
     int refused = 0;
-    for (int i = 0; i < 3000; i++) {
+    for (int i = 0; i < 1000; i++) {
       byte[] bad = good.clone();
       for (int change = random.nextInt(3); change >= 0; change--) {
         bad[random.nextInt(bad.length)] = (byte) (random.nextBoolean() ? random.nextInt(256) : "0123456789-{}[],\":".charAt(random.nextInt(18)));
@@ -139,7 +139,7 @@ class SafeTensorsTest {
         assertOneLine(e);
       }
     }
-    assertTrue(refused > 1000 && refused < 3000, "refused " + refused);
+    assertTrue(refused > 300 && refused < 1000, "refused " + refused);
   }
 
   @Test
