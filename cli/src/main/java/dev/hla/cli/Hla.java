@@ -27,6 +27,7 @@ import picocli.CommandLine.UnmatchedArgumentException;
     footer = "%n`hla VERB --help` says more about a verb.",
     subcommands = {
       InspectCommand.class,
+      ConvertCommand.class,
       RunCommand.class,
       VerifyCommand.class,
       GenerateCommand.class,

@@ -3,12 +3,12 @@ package dev.hla.converter.attention;
 /**
  * A key mask as the rewriter needs it.
  *
- * @param value the tensor's name; its last axis is the keys
+ * @param value the tensor's name
  * @param form how it acts
  * @param factor what numbers of the form ADDED are multiplied with before they meet the scores
- * @param rank its number of axes; the one before the keys, if there is one, is the queries' and of size 1
+ * @param axes its axes in order, one letter each: B batch, H heads, Q queries (always of size 1), M keys
  */
-public record MaskOperand(String value, Form form, double factor, int rank) {
+public record MaskOperand(String value, Form form, double factor, String axes) {
   /** What a mask holds. */
   public enum Form {
     /** Numbers added to the scores. */

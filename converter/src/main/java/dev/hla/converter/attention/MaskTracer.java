@@ -50,8 +50,8 @@ final class MaskTracer {
     for (int steps = 0; steps < LONGEST; steps++) {
       int rank = context.shapes.rank(value);
       Dim queries = rank < 2 ? Dim.of(1) : context.shapes.dim(value, -2);
-      if (rank >= 0 && queries.is(1) && !(merged && rank == 3)) {
-        return new Traced(MaskKind.KEY, new MaskOperand(value, form, factor, rank));
+      if (rank >= 0 && rank <= 4 && queries.is(1) && !(merged && rank == 3)) {
+        return new Traced(MaskKind.KEY, new MaskOperand(value, form, factor, "BHQM".substring(4 - rank)));
       }
       Node n = graph.producer(value);
       if (n == null || !expanded) {

@@ -1,0 +1,125 @@
+package dev.hla.cli;
+
+import dev.hla.converter.ExternalData;
+import dev.hla.converter.FeatureMaps;
+import dev.hla.converter.HlaException;
+import dev.hla.converter.OnnxModel;
+import dev.hla.converter.RankSpec;
+import dev.hla.converter.attention.AttentionFinder;
+import dev.hla.converter.attention.Kind;
+import dev.hla.converter.attention.Payoff;
+import dev.hla.converter.attention.SiteReport;
+import dev.hla.converter.rewrite.Choice;
+import dev.hla.converter.rewrite.ConvertedFile;
+import dev.hla.converter.rewrite.Kept;
+import dev.hla.converter.rewrite.Plan;
+import dev.hla.converter.rewrite.Rewriter;
+import dev.hla.converter.rewrite.SiteSelection;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Set;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+@Command(name = "convert", description = "Rewrites chosen attention sites into Hadamard linear attention.")
+final class ConvertCommand extends Verb {
+  @Parameters(paramLabel = "MODEL", description = "the ONNX file to convert")
+  Path model;
+
+  @Option(names = {"-o", "--output"}, paramLabel = "OUT", description = "the file to write")
+  Path output;
+
+  @Option(names = "--maps", paramLabel = "FILE", description = "fitted feature maps (safetensors); sites without maps are kept")
+  Path maps;
+
+  @Option(names = "--unfitted", description = "give sites without fitted maps random ones: such a file shows speed and shape, not quality")
+  boolean unfitted;
+
+  @Option(names = "--ranks", paramLabel = "SPEC", defaultValue = "16,16",
+      description = "factors of unfitted maps: 16,16, or 16^2 for a power, or 16^2,1 with a gate (default ${DEFAULT-VALUE})")
+  String ranks;
+
+  @Option(names = "--sites", paramLabel = "GLOB", split = ",", description = "convert sites with matching names only; * stands for anything")
+  List<String> sites = List.of();
+
+  @Option(names = "--kind", paramLabel = "KIND", split = ",", description = "convert these kinds only: ${COMPLETION-CANDIDATES}")
+  Set<Kind> kinds = Set.of();
+
+  @Option(names = "--min-tokens", paramLabel = "N", defaultValue = "0", description = "keep sites with fewer keys")
+  long minTokens;
+
+  @Option(names = "--external-data", paramLabel = "MODE", defaultValue = "reference",
+      description = "weights in files of their own: refer to them, or put them beside the new file: ${COMPLETION-CANDIDATES}")
+  ExternalData.Mode externalData;
+
+  @Option(names = "--dry-run", description = "say what would change, write nothing")
+  boolean dryRun;
+
+  @Option(names = "--force", description = "replace an existing file")
+  boolean force;
+
+  /** What changed, as docs/cli describes it; FLOP over the converted sites whose sizes are static. */
+  record Document(String input, String output, List<Converted> converted, List<Kept> kept, int nodesBefore, int nodesAfter, double softmaxFlops,
+      double hadamardFlops) {}
+
+  record Converted(String name, int[] ranks, int[] powers, String maps, long state) {}
+
+  @Override
+  int execute() {
+    if (output == null && !dryRun) {
+      throw wrongUsage("name the file to write with -o OUT, or --dry-run to write none");
+    }
+    if (maps == null && !unfitted) {
+      throw wrongUsage("give fitted feature maps with --maps FILE, or say --unfitted for random ones, which show speed but not quality");
+    }
+    RankSpec spec = RankSpec.parse(ranks);
+    OnnxModel source = OnnxModel.load(existing(model));
+    if (!dryRun && !force && Files.exists(output)) {
+      throw new HlaException(output + ": exists already; choose another name, or --force to replace it");
+    }
+    SiteReport report = AttentionFinder.find(source);
+    if (report.sites().isEmpty()) {
+      throw new HlaException(model + ": has no attention site" + (report.notAttention().isEmpty() ? "" : " (hla inspect says why its "
+          + report.notAttention().size() + " softmax are none)") + "; nothing was written");
+    }
+    FeatureMaps fitted = maps == null ? null : FeatureMaps.load(existing(maps));
+    Plan plan = new SiteSelection(fitted, unfitted ? spec : null, sites, kinds, minTokens).plan(model.toString(), report);
+    Rewriter.Rewritten rewritten = Rewriter.rewrite(source, plan);
+    if (!dryRun) {
+      ConvertedFile.write(rewritten, output, externalData, force);
+    }
+    print(document(source, rewritten, plan));
+    return Exit.DONE;
+  }
+
+  private Document document(OnnxModel source, Rewriter.Rewritten rewritten, Plan plan) {
+    double softmax = 0;
+    double hadamard = 0;
+    for (Choice c : plan.choices()) {
+      Payoff payoff = Payoff.of(c.site(), c.maps().spec().width(), c.maps().spec().products());
+      softmax += Double.isNaN(payoff.softmax()) ? 0 : payoff.softmax();
+      hadamard += Double.isNaN(payoff.hadamard()) ? 0 : payoff.hadamard();
+    }
+    List<Converted> converted = plan.choices().stream().map(c -> new Converted(c.site().name(), c.maps().ranks(), c.maps().powers(),
+        c.fitted() ? "fitted" : "unfitted", c.maps().spec().products())).toList();
+    return new Document(model.toString(), dryRun ? null : output.toString(), converted, plan.kept(), source.proto().getGraph().getNodeCount(),
+        rewritten.model().proto().getGraph().getNodeCount(), softmax, hadamard);
+  }
+
+  private void print(Document d) {
+    for (Converted c : d.converted()) {
+      say("  %-28s converted: ranks %s, state %d, %s maps", c.name(), new RankSpec(c.ranks(), c.powers()), c.state(), c.maps());
+    }
+    for (Kept k : d.kept()) {
+      say("  %-28s kept: %s", k.name(), k.reason());
+    }
+    say("%s: %d of %d sites converted, %d nodes before and %d after", dryRun ? "dry run" : output, d.converted().size(),
+        d.converted().size() + d.kept().size(), d.nodesBefore(), d.nodesAfter());
+    if (!d.converted().isEmpty() && d.converted().stream().anyMatch(c -> c.maps().equals("unfitted"))) {
+      warn("maps are unfitted: the output shows speed and shape, not what the model was trained for");
+    }
+    json(d);
+  }
+}

@@ -1,0 +1,89 @@
+package dev.hla.converter.rewrite;
+
+import dev.hla.converter.Activation;
+import dev.hla.converter.SiteMaps;
+import dev.hla.onnx.TensorProto.DataType;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * Writes feature maps as ordinary nodes: z = x W + b, then an activation for each factor's slice. x is [B, H, N, d], the
+ * features are [B, H, N, R]. bfloat16 is computed in float, since ONNX Runtime's CPU provider has no bfloat16 products.
+ */
+final class FeatureEmitter {
+  private final Emitter out;
+  private final SiteMaps maps;
+
+  FeatureEmitter(Emitter out, SiteMaps maps) {
+    this.out = out;
+    this.maps = maps;
+  }
+
+  /**
+   * @param x [B, H, N, d] of the given type
+   * @param side "query" or "key", for names
+   * @param wanted the type of the features
+   */
+  String features(String x, int type, SiteMaps.Side map, String side, int wanted) {
+    int working = type == DataType.BFLOAT16_VALUE ? DataType.FLOAT_VALUE : type;
+    String in = working == type ? x : out.cast(x, working, side + "_float");
+    if (map.hidden().isPresent()) {
+      SiteMaps.Hidden hidden = map.hidden().get();
+      String units = gelu(affine(in, side, "hidden_", hidden.weight(), hidden.bias(), working, map.heads(), map.headDim(), hidden.width()), side, working);
+      in = map.skips() ? out.node("Concat", side + "_widened", List.of(in, units), Emitter.integer("axis", 3)) : units;
+    }
+    String z = affine(in, side, "", map.weight(), map.bias(), working, map.heads(), map.weightRows(), map.width());
+    String features = activated(z, side);
+    return working == wanted ? features : out.cast(features, wanted, side + "_features");
+  }
+
+  private String affine(String x, String side, String part, float[] weight, float[] bias, int type, long h, long from, long to) {
+    String w = out.reals(side + "." + part + "weight", type, weight, h, from, to);
+    String b = out.reals(side + "." + part + "bias", type, bias, h, 1, to);
+    String product = out.node("MatMul", side + "_" + part + "product", List.of(x, w));
+    return out.node("Add", side + "_" + part + "map", List.of(product, b));
+  }
+
+  /** x (1 + erf(x / sqrt 2)) / 2: the operator Gelu is newer than most files' opsets. */
+  private String gelu(String x, String side, int type) {
+    String root = out.reals(side + ".sqrt_half", type, new float[] {(float) Math.sqrt(0.5)});
+    String half = out.reals(side + ".half", type, new float[] {0.5f});
+    String one = out.reals(side + ".one", type, new float[] {1f});
+    String erf = out.node("Erf", side + "_erf", List.of(out.node("Mul", side + "_scaled", List.of(x, root))));
+    String bell = out.node("Mul", side + "_halved", List.of(x, half));
+    return out.node("Mul", side + "_gelu", List.of(bell, out.node("Add", side + "_raised", List.of(erf, one))));
+  }
+
+  /** Neighbouring factors with one activation share a slice; identity alone needs no node. */
+  private String activated(String z, String side) {
+    List<Activation> kinds = new ArrayList<>();
+    List<Long> sizes = new ArrayList<>();
+    int[] ranks = maps.ranks();
+    for (int f = 0; f < ranks.length; f++) {
+      Activation kind = maps.activations().get(f);
+      int last = kinds.size() - 1;
+      if (last >= 0 && kinds.get(last) == kind) {
+        sizes.set(last, sizes.get(last) + ranks[f]);
+      } else {
+        kinds.add(kind);
+        sizes.add((long) ranks[f]);
+      }
+    }
+    List<String> slices = out.split(z, side + "_slice", 3, sizes.stream().mapToLong(Long::longValue).toArray());
+    List<String> done = new ArrayList<>();
+    for (int i = 0; i < slices.size(); i++) {
+      String op = operator(kinds.get(i));
+      done.add(op.isEmpty() ? slices.get(i) : out.node(op, side + "_" + kinds.get(i).word(), List.of(slices.get(i))));
+    }
+    return done.size() == 1 ? done.get(0) : out.node("Concat", side + "_features", done, Emitter.integer("axis", 3));
+  }
+
+  private static String operator(Activation activation) {
+    return switch (activation) {
+      case IDENTITY -> "";
+      case SOFTPLUS -> "Softplus";
+      case RELU -> "Relu";
+      case EXP -> "Exp";
+    };
+  }
+}

@@ -1,0 +1,209 @@
+package dev.hla.converter.rewrite;
+
+import dev.hla.converter.HadamardFunction;
+import dev.hla.converter.OnnxModel;
+import dev.hla.converter.attention.Wiring;
+import dev.hla.converter.graph.Graph;
+import dev.hla.converter.graph.Node;
+import dev.hla.onnx.AttributeProto;
+import dev.hla.onnx.FunctionProto;
+import dev.hla.onnx.GraphProto;
+import dev.hla.onnx.ModelProto;
+import dev.hla.onnx.NodeProto;
+import dev.hla.onnx.OperatorSetIdProto;
+import dev.hla.onnx.TensorProto;
+import dev.hla.onnx.ValueInfoProto;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.IdentityHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+
+/**
+ * Applies a {@link Plan}: chosen sites become Hadamard linear attention, everything else stays as it is, down to the
+ * order of nodes. The result runs with the operator library and, through a model-local function, without it.
+ */
+public final class Rewriter {
+  private final OnnxModel model;
+  private final Set<String> taken = new HashSet<>();
+  private final Map<Graph, ScopeEdit> edits = new IdentityHashMap<>();
+  private final Map<Graph, List<TensorProto>> tensorsOfRoot = new IdentityHashMap<>();
+
+  private Rewriter(OnnxModel model) {
+    this.model = model;
+  }
+
+  /**
+   * A rewritten model, in memory.
+   *
+   * @param model its external data is still referred to where it was
+   * @param tensors the initializers that came new, by name
+   */
+  public record Rewritten(OnnxModel model, Set<String> tensors) {}
+
+  /** @throws dev.hla.converter.HlaException if the result would be no valid model */
+  public static Rewritten rewrite(OnnxModel model, Plan plan) {
+    if (plan.choices().isEmpty()) {
+      return new Rewritten(model, Set.of());
+    }
+    Rewriter rewriter = new Rewriter(model);
+    OnnxModel result = rewriter.apply(plan);
+    ModelChecker.check(result);
+    Set<String> tensors = new HashSet<>();
+    rewriter.tensorsOfRoot.forEach((root, list) -> list.stream().filter(t -> root.function() == null).forEach(t -> tensors.add(t.getName())));
+    return new Rewritten(result, tensors);
+  }
+
+  private OnnxModel apply(Plan plan) {
+    Map<String, Graph> roots = new HashMap<>();
+    for (Choice choice : plan.choices()) {
+      Graph root = choice.site().wiring().graph().root();
+      roots.put(root.function() == null ? "" : functionKey(root.function()), root);
+      collectNames(root);
+    }
+    collectNames(model.proto().getGraph());
+    plan.choices().forEach(this::edit);
+
+    ModelProto.Builder out = model.proto().toBuilder();
+    if (roots.containsKey("")) {
+      out.setGraph(rebuilt(model.proto().getGraph(), roots.get("")));
+    }
+    for (int i = 0; i < out.getFunctionsCount(); i++) {
+      Graph root = roots.get(functionKey(out.getFunctions(i)));
+      if (root != null) {
+        out.setFunctions(i, rebuilt(out.getFunctions(i), root));
+      }
+    }
+    out.setIrVersion(Math.max(HadamardFunction.MIN_IR_VERSION, out.getIrVersion()));
+    importDomain(out);
+    int type = plan.choices().get(0).site().wiring().value().type();
+    FunctionProto core = HadamardFunction.core(model.opset(""), TensorProto.DataType.forNumber(type));
+    if (out.getFunctionsList().stream().noneMatch(f -> functionKey(f).equals(functionKey(core)))) {
+      out.addFunctions(core);
+    }
+    return new OnnxModel(model.path(), out.build());
+  }
+
+  private static String functionKey(FunctionProto f) {
+    return f.getDomain() + "." + f.getName() + "." + f.getOverload();
+  }
+
+  private static void importDomain(ModelProto.Builder out) {
+    if (out.getOpsetImportList().stream().noneMatch(id -> id.getDomain().equals(HadamardFunction.DOMAIN))) {
+      out.addOpsetImport(OperatorSetIdProto.newBuilder().setDomain(HadamardFunction.DOMAIN).setVersion(HadamardFunction.DOMAIN_VERSION));
+    }
+  }
+
+  private void collectNames(Graph graph) {
+    taken.addAll(graph.inputs().keySet());
+    taken.addAll(graph.initializers().keySet());
+    for (Node n : graph.nodes()) {
+      taken.add(n.proto().getName());
+      taken.addAll(n.proto().getOutputList());
+      graph.bodies(n).forEach(this::collectNames);
+    }
+  }
+
+  private void collectNames(GraphProto graph) {
+    graph.getInitializerList().forEach(t -> taken.add(t.getName()));
+    for (NodeProto n : graph.getNodeList()) {
+      taken.add(n.getName());
+      taken.addAll(n.getOutputList());
+    }
+  }
+
+  private void edit(Choice choice) {
+    Wiring wiring = choice.site().wiring();
+    Graph graph = wiring.graph();
+    ScopeEdit edit = edits.computeIfAbsent(graph, ScopeEdit::new);
+    Emitter emitter = new Emitter(choice.site().name(), opset(graph), taken);
+    new SiteRewriter(choice.site(), choice.maps(), emitter).emit(choice.fitted());
+    Node last = graph.producer(wiring.output().value());
+    edit.insertBefore(last, emitter.nodes());
+    edit.remove(last);
+    tensorsOfRoot.computeIfAbsent(graph.root(), k -> new ArrayList<>()).addAll(emitter.tensors());
+  }
+
+  private long opset(Graph graph) {
+    FunctionProto f = graph.function();
+    if (f != null) {
+      for (OperatorSetIdProto id : f.getOpsetImportList()) {
+        if (id.getDomain().isEmpty() || id.getDomain().equals("ai.onnx")) {
+          return id.getVersion();
+        }
+      }
+    }
+    return model.opset("");
+  }
+
+  private GraphProto rebuilt(GraphProto proto, Graph graph) {
+    ScopeEdit edit = edits.get(graph);
+    List<NodeProto> nodes = rebuilt(proto.getNodeList(), graph);
+    GraphProto.Builder out = proto.toBuilder().clearNode().addAllNode(nodes);
+    List<TensorProto> added = graph.parent() == null ? tensorsOfRoot.getOrDefault(graph, List.of()) : List.of();
+    if (edit != null) {
+      Set<String> gone = edit.removedValues();
+      out.clearInitializer();
+      for (TensorProto t : proto.getInitializerList()) {
+        // An initializer that is also an input is part of the model's interface.
+        if (!gone.contains(t.getName()) || graph.inputs().containsKey(t.getName())) {
+          out.addInitializer(t);
+        }
+      }
+      out.clearValueInfo();
+      for (ValueInfoProto v : proto.getValueInfoList()) {
+        if (!gone.contains(v.getName())) {
+          out.addValueInfo(v);
+        }
+      }
+    }
+    return out.addAllInitializer(added).build();
+  }
+
+  /** A function has no initializers: its new tensors come as Constant nodes at the top. */
+  private FunctionProto rebuilt(FunctionProto proto, Graph graph) {
+    List<NodeProto> nodes = new ArrayList<>();
+    for (TensorProto t : tensorsOfRoot.getOrDefault(graph, List.of())) {
+      nodes.add(NodeProto.newBuilder().setOpType("Constant").setName(t.getName()).addOutput(t.getName())
+          .addAttribute(AttributeProto.newBuilder().setName("value").setType(AttributeProto.AttributeType.TENSOR).setT(t)).build());
+    }
+    nodes.addAll(rebuilt(proto.getNodeList(), graph));
+    FunctionProto.Builder out = proto.toBuilder().clearNode().addAllNode(nodes);
+    if (out.getOpsetImportList().stream().noneMatch(id -> id.getDomain().equals(HadamardFunction.DOMAIN))) {
+      out.addOpsetImport(OperatorSetIdProto.newBuilder().setDomain(HadamardFunction.DOMAIN).setVersion(HadamardFunction.DOMAIN_VERSION));
+    }
+    return out.build();
+  }
+
+  private List<NodeProto> rebuilt(List<NodeProto> protos, Graph graph) {
+    ScopeEdit edit = edits.get(graph);
+    List<NodeProto> out = new ArrayList<>(protos.size());
+    for (Node node : graph.nodes()) {
+      if (edit != null) {
+        out.addAll(edit.before(node));
+        if (edit.removes(node)) {
+          continue;
+        }
+      }
+      List<Graph> bodies = graph.bodies(node);
+      out.add(bodies.isEmpty() ? node.proto() : withBodies(node.proto(), bodies));
+    }
+    return out;
+  }
+
+  private NodeProto withBodies(NodeProto proto, List<Graph> bodies) {
+    NodeProto.Builder out = proto.toBuilder();
+    int next = 0;
+    for (AttributeProto.Builder a : out.getAttributeBuilderList()) {
+      if (a.hasG()) {
+        a.setG(rebuilt(a.getG(), bodies.get(next++)));
+      }
+      for (int i = 0; i < a.getGraphsCount(); i++) {
+        a.setGraphs(i, rebuilt(a.getGraphs(i), bodies.get(next++)));
+      }
+    }
+    return out.build();
+  }
+}

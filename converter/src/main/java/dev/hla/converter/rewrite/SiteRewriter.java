@@ -1,0 +1,162 @@
+package dev.hla.converter.rewrite;
+
+import dev.hla.converter.HadamardFunction;
+import dev.hla.converter.SiteMaps;
+import dev.hla.converter.attention.AttentionSite;
+import dev.hla.converter.attention.MaskOperand;
+import dev.hla.converter.attention.Operand;
+import dev.hla.converter.attention.Wiring;
+import dev.hla.onnx.NodeProto;
+import dev.hla.onnx.StringStringEntryProto;
+import dev.hla.onnx.TensorProto.DataType;
+import java.util.Arrays;
+import java.util.List;
+
+/** Lowers one site: feature maps as ordinary nodes, key mask, the core operator, and the layout the graph expects. */
+final class SiteRewriter {
+  private final AttentionSite site;
+  private final Wiring wiring;
+  private final SiteMaps maps;
+  private final Emitter out;
+  private final int type;
+
+  SiteRewriter(AttentionSite site, SiteMaps maps, Emitter out) {
+    this.site = site;
+    this.wiring = site.wiring();
+    this.maps = maps;
+    this.out = out;
+    this.type = wiring.value().type();
+  }
+
+  /** Emits everything; the last node gives the tensor that the graph reads in place of the original's. */
+  void emit(boolean fitted) {
+    Operand[] qkv = operands();
+    FeatureEmitter features = new FeatureEmitter(out, maps);
+    String query = features.features(headsFirst(qkv[0], "query", site.heads()), qkv[0].type(), maps.query(), "query", type);
+    String key = features.features(headsFirst(qkv[1], "key", wiring.kvHeads()), qkv[1].type(), maps.key(), "key", type);
+    if (wiring.mask() != null) {
+      key = out.node("Mul", "masked_key_features", List.of(key, keyFactor(wiring.mask())));
+    }
+    String value = headsFirst(qkv[2], "value", wiring.kvHeads());
+    Operand result = wiring.output();
+    boolean direct = result.axes().equals(Operand.BHND) && (result.type() == type || result.type() == 0);
+    String output = direct ? result.value() : out.unique("output");
+    NodeProto.Builder core = out.add(HadamardFunction.CORE, HadamardFunction.DOMAIN, "core", List.of(query, key, value), List.of(output),
+        List.of(Emitter.ints("ranks", longs(maps.ranks())), Emitter.ints("powers", longs(maps.powers())), Emitter.real("epsilon", maps.epsilon())));
+    core.addMetadataProps(entry("hla.site", site.name())).addMetadataProps(entry("hla.form", site.form()))
+        .addMetadataProps(entry("hla.source_node", site.node())).addMetadataProps(entry("hla.source_output", result.value()))
+        .addMetadataProps(entry("hla.maps", fitted ? "fitted" : "unfitted"));
+    out.replaceLast(core.build());
+    if (!direct) {
+      deliver(output, result);
+    }
+  }
+
+  private static StringStringEntryProto entry(String key, String value) {
+    return StringStringEntryProto.newBuilder().setKey(key).setValue(value).build();
+  }
+
+  private static long[] longs(int[] values) {
+    return Arrays.stream(values).asLongStream().toArray();
+  }
+
+  /** The three operands, computed first where the operator had projections or biases inside. */
+  private Operand[] operands() {
+    Operand[] qkv = {wiring.query(), wiring.key(), wiring.value()};
+    if (wiring.weight() != null) {
+      String product = out.node("MatMul", "projected", List.of(qkv[0].value(), wiring.weight()));
+      String projected = wiring.bias() == null ? product : out.node("Add", "projected_bias", List.of(product, wiring.bias()));
+      long width = site.heads() * site.headDim();
+      List<String> parts = out.split(projected, "projected", 2, width, width, width);
+      for (int i = 0; i < 3; i++) {
+        qkv[i] = new Operand(parts.get(i), Operand.PACKED, qkv[i].type());
+      }
+    } else if (wiring.bias() != null) {
+      long width = site.heads() * site.headDim();
+      List<String> parts = out.split(wiring.bias(), "bias", 0, width, width, width);
+      for (int i = 0; i < 3; i++) {
+        qkv[i] = new Operand(out.node("Add", "biased_" + i, List.of(qkv[i].value(), parts.get(i))), qkv[i].axes(), qkv[i].type());
+      }
+    }
+    return qkv;
+  }
+
+  /** [B, H, N, d] of the site's type, reading the operand where it is. */
+  private String headsFirst(Operand operand, String side, long heads) {
+    String value = operand.value();
+    String axes = operand.axes();
+    if (axes.length() == 5) {
+      int which = side.equals("query") ? 0 : axes.charAt(3) == '3' ? (side.equals("key") ? 1 : 2) : side.equals("key") ? 0 : 1;
+      value = out.node("Gather", side, List.of(value, scalarIndex(side, which)), Emitter.integer("axis", 3));
+      axes = Operand.BNHD;
+    } else if (axes.equals(Operand.PACKED)) {
+      value = out.reshape(value, side + "_heads", 0, 0, heads, -1);
+      axes = Operand.BNHD;
+    }
+    if (!axes.equals(Operand.BHND)) {
+      value = out.transpose(value, axes, Operand.BHND, side + "_heads_first");
+    }
+    if (heads < site.heads()) {
+      value = repeated(value, side, heads);
+    }
+    return side.equals("value") && operand.type() != type ? out.cast(value, type, "value") : value;
+  }
+
+  private String scalarIndex(String side, int which) {
+    return out.squeeze(out.integers(side + ".index", which), side + "_index", 0);
+  }
+
+  /** Grouped-query attention: each head of key and value serves several query heads in a row. */
+  private String repeated(String value, String side, long heads) {
+    String apart = out.unsqueeze(value, side + "_grouped", 2);
+    String wide = out.node("Expand", side + "_repeated", List.of(apart, out.integers(side + ".groups", 1, 1, site.heads() / heads, 1, 1)));
+    // A Reshape copies size i for a 0 at place i only; the channels at place 3 stand at place 4 here, so they are given.
+    return out.reshape(wide, side + "_all_heads", 0, site.heads(), -1, site.headDim());
+  }
+
+  /** What each key's features are multiplied with, [.., M, 1]: 0 for a masked key, exp(m / P) for a mask m that is added. */
+  private String keyFactor(MaskOperand mask) {
+    String factor = mask.value();
+    switch (mask.form()) {
+      case KEEP -> factor = out.cast(factor, type, "kept_keys");
+      case DROP -> factor = out.cast(out.node("Not", "unmasked", List.of(factor)), type, "kept_keys");
+      default -> {
+        // All features of a key take part P = sum of powers times in a weight, so each carries the P-th root of exp(m).
+        int degree = Arrays.stream(maps.powers()).sum();
+        String share = out.reals("mask.share", DataType.FLOAT_VALUE, new float[] {(float) (mask.factor() / degree)});
+        String wide = out.cast(factor, DataType.FLOAT_VALUE, "mask_float");
+        factor = out.cast(out.node("Exp", "mask_weight", List.of(out.node("Mul", "mask_share", List.of(wide, share)))), type, "mask_factor");
+      }
+    }
+    return column(factor, mask.axes());
+  }
+
+  /** The mask with its keys in the last but one axis, without moving data. */
+  private String column(String value, String axes) {
+    if (axes.equals("BM")) {
+      return out.unsqueeze(value, "mask_column", 1, 3);
+    }
+    int rank = axes.length();
+    String rows = rank >= 2 ? out.squeeze(value, "mask_row", rank - 2) : value;
+    return out.unsqueeze(rows, "mask_column", rank >= 2 ? rank - 1 : 1);
+  }
+
+  /** From [B, H, N, dv] to the layout and type that the rest of the graph reads, under the original's name. */
+  private void deliver(String output, Operand result) {
+    boolean packed = result.axes().equals(Operand.PACKED);
+    String axes = packed ? Operand.BNHD : result.axes();
+    String value = output;
+    boolean cast = result.type() != 0 && result.type() != type;
+    if (cast) {
+      value = out.cast(value, result.type(), "output_cast");
+    }
+    if (!axes.equals(Operand.BHND)) {
+      value = out.transpose(value, Operand.BHND, axes, "output_tokens_first");
+    }
+    if (packed) {
+      out.reshape(value, "output_packed", 0, 0, -1);
+    }
+    NodeProto last = out.nodes().get(out.nodes().size() - 1);
+    out.replaceLast(last.toBuilder().setOutput(0, result.value()).build());
+  }
+}
