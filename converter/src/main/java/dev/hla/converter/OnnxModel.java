@@ -47,6 +47,7 @@ public record OnnxModel(Path path, ModelProto proto) {
         throw new HlaException(file + ": not an ONNX model (it has no "
             + (!proto.hasIrVersion() ? "ir_version" : !proto.hasGraph() ? "graph" : "opset_import") + ")");
       }
+      FunctionExpansion.check(file.toString(), proto);
       return new OnnxModel(file, proto);
     } catch (InvalidProtocolBufferException e) {
       throw new HlaException(file + ": not an ONNX model, or a damaged or truncated one (" + firstLine(e) + ")", e);

@@ -51,7 +51,7 @@ public final class AttentionFinder {
     if (anchors.isEmpty()) {
       return;
     }
-    Context context = new Context(Shapes.infer(root), opset);
+    Context context = new Context(root, Shapes.infer(root), opset);
     KindTracer kinds = new KindTracer(context, new StreamTracer(root, context));
     SiteBuilder builder = new SiteBuilder(context, kinds);
     for (Node anchor : anchors) {

@@ -6,46 +6,42 @@ import dev.hla.converter.graph.TensorReader;
 import dev.hla.converter.shape.Dim;
 import dev.hla.converter.shape.Shapes;
 import dev.hla.onnx.TensorProto;
-import java.util.HashMap;
-import java.util.Map;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
 
 /** What every form asks of the graph around a site. */
 final class Context {
   private static final int LARGEST_ZERO_MASK = 1 << 24;
+  private static final int LONGEST_ZERO = 10;
 
   final Shapes shapes;
   final long opset;
-  private final Map<String, Boolean> constants = new HashMap<>();
+  private final Set<String> constants = new HashSet<>();
 
-  Context(Shapes shapes, long opset) {
+  Context(Graph root, Shapes shapes, long opset) {
     this.shapes = shapes;
     this.opset = opset;
+    collectConstants(root);
   }
 
-  /** Whether a value is the same in every run: an initializer, or computed from nothing else in a few steps. */
-  boolean isConstant(Graph graph, String value) {
-    Boolean known = constants.get(value);
-    if (known == null) {
-      known = isConstant(graph, value, 8);
-      constants.put(value, known);
-    }
-    return known;
-  }
-
-  private boolean isConstant(Graph graph, String value, int steps) {
-    if (graph.initializer(value) != null) {
-      return true;
-    }
-    Node n = graph.producer(value);
-    if (n == null || steps == 0 || !graph.bodies(n).isEmpty()) {
-      return false;
-    }
-    for (int i = 0; i < n.inputs(); i++) {
-      if (n.has(i) && !isConstant(graph, n.input(i), steps - 1)) {
-        return false;
+  private void collectConstants(Graph graph) {
+    for (Node n : graph.order()) {
+      List<Graph> bodies = graph.bodies(n);
+      bodies.forEach(this::collectConstants);
+      boolean constant = bodies.isEmpty() && !n.proto().getOpType().startsWith("Random");
+      for (int i = 0; constant && i < n.inputs(); i++) {
+        constant = !n.has(i) || isConstant(graph, n.input(i));
+      }
+      if (constant) {
+        constants.addAll(n.proto().getOutputList());
       }
     }
-    return true;
+  }
+
+  /** Whether a value is the same in every run: an initializer, or computed from such values alone. */
+  boolean isConstant(Graph graph, String value) {
+    return constants.contains(value) || graph.initializer(value) != null;
   }
 
   /** Whether a value is one number for all elements of what it meets: a scale. */
@@ -56,6 +52,10 @@ final class Context {
 
   /** Whether a value is zero everywhere. */
   boolean isZero(Graph graph, String value) {
+    return isZero(graph, value, LONGEST_ZERO);
+  }
+
+  private boolean isZero(Graph graph, String value, int steps) {
     TensorProto t = graph.initializer(value);
     if (t != null) {
       return allZero(t);
@@ -64,13 +64,13 @@ final class Context {
       return true;
     }
     Node n = graph.producer(value);
-    return n != null && switch (n.op()) {
+    return n != null && steps > 0 && switch (n.op()) {
       case "Constant" -> n.tensor("value") != null && allZero(n.tensor("value"));
       case "ConstantOfShape" -> n.tensor("value") == null || allZero(n.tensor("value"));
-      case "Mul" -> shapes.scalar(n.input(0)) == 0 || shapes.scalar(n.input(1)) == 0 || isZero(graph, n.input(0)) || isZero(graph, n.input(1));
-      case "Expand", "Reshape", "Cast", "Unsqueeze", "Squeeze", "Slice", "Transpose", "Identity", "Tile", "Neg" -> isZero(graph, n.input(0));
-      case "Where" -> isZero(graph, n.input(1)) && isZero(graph, n.input(2));
-      case "Add", "Sub" -> isZero(graph, n.input(0)) && isZero(graph, n.input(1));
+      case "Mul" -> shapes.scalar(n.input(0)) == 0 || shapes.scalar(n.input(1)) == 0 || isZero(graph, n.input(0), steps - 1) || isZero(graph, n.input(1), steps - 1);
+      case "Expand", "Reshape", "Cast", "Unsqueeze", "Squeeze", "Slice", "Transpose", "Identity", "Tile", "Neg" -> isZero(graph, n.input(0), steps - 1);
+      case "Where" -> isZero(graph, n.input(1), steps - 1) && isZero(graph, n.input(2), steps - 1);
+      case "Add", "Sub" -> isZero(graph, n.input(0), steps - 1) && isZero(graph, n.input(1), steps - 1);
       default -> false;
     };
   }

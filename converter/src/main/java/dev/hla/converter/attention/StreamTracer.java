@@ -22,6 +22,8 @@ import java.util.Set;
  */
 final class StreamTracer {
   private static final int MOST_INPUTS = 63;
+  /** Joins of streams above each other: a few a block in real models. */
+  private static final int DEEPEST = 1000;
 
   private final Graph root;
   private final Context context;
@@ -137,16 +139,20 @@ final class StreamTracer {
 
   /** Where the tokens of a value come from; two or more if streams were joined along the tokens. */
   Set<String> roots(Graph graph, String value) {
+    return roots(graph, value, DEEPEST);
+  }
+
+  private Set<String> roots(Graph graph, String value, int depth) {
     Set<String> known = roots.get(value);
-    if (known != null) {
-      return known;
+    if (known != null || depth == 0) {
+      return known == null ? Set.of() : known;
     }
-    Set<String> found = follow(graph, value);
+    Set<String> found = follow(graph, value, depth);
     roots.put(value, found);
     return found;
   }
 
-  private Set<String> follow(Graph graph, String from) {
+  private Set<String> follow(Graph graph, String from, int depth) {
     String value = from;
     while (true) {
       Node n = graph.producer(value);
@@ -167,7 +173,7 @@ final class StreamTracer {
       }
       if (n.is("Concat") && joinsTokens(n)) {
         Set<String> union = new LinkedHashSet<>();
-        data.forEach(d -> union.addAll(roots(graph, d)));
+        data.forEach(d -> union.addAll(roots(graph, d, depth - 1)));
         return union;
       }
       value = data.size() == 1 || n.is("MatMul", "Gemm", "Einsum", "com.microsoft.FusedMatMul") ? data.get(0) : trunk(n, data);

@@ -15,6 +15,10 @@ public final class Dim {
   /** Symbols that begin with this stand for sizes that nothing in the file names. */
   private static final String UNNAMED = "?";
 
+  /** No exporter writes sizes this long; a hostile file could double an expression at every node. */
+  private static final int LONGEST = 256;
+  private static final int MOST_TERMS = 32;
+
   /** Coefficient by monomial; a monomial is its symbols in order, joined by '*', and "" is the constant. */
   private final TreeMap<String, Long> terms;
 
@@ -31,8 +35,14 @@ public final class Dim {
 
   public static Dim symbol(String name) {
     TreeMap<String, Long> t = new TreeMap<>();
-    t.put(name.replace('*', '×'), 1L);
+    t.put(name.length() > LONGEST ? UNNAMED + Integer.toHexString(name.hashCode()) : name.replace('*', '×'), 1L);
     return new Dim(t);
+  }
+
+  /** A sum of terms, or an unnamed size where it is too long to be one. */
+  private static Dim sum(TreeMap<String, Long> terms) {
+    boolean endless = terms.size() > MOST_TERMS || terms.keySet().stream().anyMatch(m -> m.length() > LONGEST);
+    return endless ? unnamed(Integer.toHexString(terms.hashCode())) : new Dim(terms);
   }
 
   /** A size that nothing names; place makes it distinct. */
@@ -59,7 +69,7 @@ public final class Dim {
   public Dim plus(Dim other) {
     TreeMap<String, Long> t = new TreeMap<>(terms);
     other.terms.forEach((m, c) -> t.merge(m, c, Long::sum));
-    return new Dim(t);
+    return sum(t);
   }
 
   public Dim minus(Dim other) {
@@ -69,7 +79,7 @@ public final class Dim {
   public Dim times(Dim other) {
     TreeMap<String, Long> t = new TreeMap<>();
     terms.forEach((m1, c1) -> other.terms.forEach((m2, c2) -> t.merge(product(m1, m2), c1 * c2, Long::sum)));
-    return new Dim(t);
+    return sum(t);
   }
 
   private static String product(String a, String b) {
