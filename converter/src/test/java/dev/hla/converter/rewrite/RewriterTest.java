@@ -1,0 +1,93 @@
+package dev.hla.converter.rewrite;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertSame;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.hla.converter.HlaException;
+import dev.hla.converter.OnnxModel;
+import dev.hla.converter.RankSpec;
+import dev.hla.converter.TinyModel;
+import dev.hla.converter.attention.AttentionFinder;
+import dev.hla.onnx.NodeProto;
+import java.util.List;
+import java.util.Set;
+import java.util.stream.Collectors;
+import org.junit.jupiter.api.Test;
+
+class RewriterTest {
+  private static Plan plan(OnnxModel m, String... globs) {
+    return new SiteSelection(null, RankSpec.parse("3^2,2,1"), List.of(globs), Set.of(), 0).plan("tiny.onnx", AttentionFinder.find(m));
+  }
+
+  private static OnnxModel convert(OnnxModel m) {
+    return Rewriter.rewrite(m, plan(m)).model();
+  }
+
+  private static List<String> ops(OnnxModel m) {
+    return m.proto().getGraph().getNodeList().stream().map(NodeProto::getOpType).toList();
+  }
+
+  @Test
+  void theSoftmaxItsProductsAndItsTransposeGo() {
+    OnnxModel m = convert(TinyModel.attention().model());
+    List<String> ops = ops(m);
+    assertTrue(ops.contains("HadamardLinearAttention"), ops.toString());
+    assertTrue(!ops.contains("Softmax") && !ops.contains("Transpose"), ops.toString());
+    NodeProto core = m.proto().getGraph().getNodeList().stream().filter(n -> n.getDomain().equals("ai.hla")).findFirst().orElseThrow();
+    assertEquals("y", core.getOutput(0), "the graph reads the same name as before");
+    assertEquals(Set.of("hla.site", "hla.form", "hla.source_node", "hla.source_output", "hla.maps"),
+        core.getMetadataPropsList().stream().map(p -> p.getKey()).collect(Collectors.toSet()));
+    assertEquals(List.of("ranks", "powers", "epsilon"), core.getAttributeList().stream().map(a -> a.getName()).toList());
+    assertEquals(1, m.proto().getFunctionsCount());
+  }
+
+  @Test
+  void everythingElseStaysInItsOrder() {
+    OnnxModel before = TinyModel.attention().node("Relu", List.of("y"), List.of("z")).node("Neg", List.of("x"), List.of("unread")).model();
+    OnnxModel after = convert(before);
+    List<NodeProto> kept = before.proto().getGraph().getNodeList().stream().filter(after.proto().getGraph().getNodeList()::contains).toList();
+    assertEquals(List.of("MatMul", "MatMul", "MatMul", "Relu", "Neg"), kept.stream().map(NodeProto::getOpType).toList());
+    List<NodeProto> inAfter = after.proto().getGraph().getNodeList().stream().filter(kept::contains).toList();
+    assertEquals(kept, inAfter);
+    assertTrue(after.proto().getGraph().getInitializerList().containsAll(before.proto().getGraph().getInitializerList()));
+  }
+
+  @Test
+  void withoutAChosenSiteTheModelIsTheSame() {
+    OnnxModel m = TinyModel.attention().model();
+    assertSame(m, Rewriter.rewrite(m, new Plan(List.of(), List.of())).model());
+  }
+
+  @Test
+  void aConvertedModelHasNoSiteLeftAndConvertsToItself() {
+    OnnxModel once = convert(TinyModel.attention().model());
+    assertTrue(AttentionFinder.find(once).sites().isEmpty());
+    assertTrue(AttentionFinder.find(once).notAttention().isEmpty());
+  }
+
+  @Test
+  void twoConversionsAreEqual() {
+    assertEquals(convert(TinyModel.attention().model()).proto(), convert(TinyModel.attention().model()).proto());
+  }
+
+  @Test
+  void aGlobThatMatchesNothingIsAnError() {
+    OnnxModel m = TinyModel.attention().model();
+    HlaException e = assertThrows(HlaException.class, () -> plan(m, "blocks.*"));
+    assertTrue(e.getMessage().contains("no attention site matches 'blocks.*'; it has p"), e.getMessage());
+  }
+
+  @Test
+  void theCheckerFindsABrokenModel() {
+    OnnxModel unsorted = new TinyModel().input("x", 1).node("Relu", List.of("a"), List.of("y")).node("Neg", List.of("x"), List.of("a")).output("y", 1).model();
+    assertTrue(assertThrows(HlaException.class, () -> ModelChecker.check(unsorted)).getMessage().contains("before"));
+    OnnxModel foreign = new OnnxModel(unsorted.path(), new TinyModel().input("x", 1).node("Relu", List.of("x"), List.of("y")).output("y", 1).proto()
+        .toBuilder().setGraph(new TinyModel().input("x", 1).proto().getGraph().toBuilder()
+            .addNode(NodeProto.newBuilder().setDomain("far.away").setOpType("Thing").addInput("x").addOutput("y"))).build());
+    assertTrue(assertThrows(HlaException.class, () -> ModelChecker.check(foreign)).getMessage().contains("'far.away'"));
+    OnnxModel headless = new TinyModel().input("x", 1).node("Relu", List.of("x"), List.of("a")).output("y", 1).model();
+    assertTrue(assertThrows(HlaException.class, () -> ModelChecker.check(headless)).getMessage().contains("output 'y'"));
+  }
+}
