@@ -19,8 +19,8 @@ need make make
 
 mkdir -p "$build_dir"
 log=$build_dir/build.log
-# The options are part of the configuration: a change of any configures again.
-if [ ! -f "$build_dir/Makefile" ] || [ "$(cat "$build_dir/options" 2>/dev/null)" != "$*" ]; then
+# A change of an option or of CMakeLists.txt configures again (make alone would not see a new target in time).
+if [ ! "$build_dir/Makefile" -nt "$source_dir/CMakeLists.txt" ] || [ "$(cat "$build_dir/options" 2>/dev/null)" != "$*" ]; then
   cmake -S "$source_dir" -B "$build_dir" -G "Unix Makefiles" "$@" >"$log" 2>&1 || { cat "$log" >&2; exit 1; }
   echo "$*" >"$build_dir/options"
 fi

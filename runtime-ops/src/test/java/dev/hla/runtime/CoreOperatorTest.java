@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import ai.onnxruntime.OrtEnvironment;
 import ai.onnxruntime.OrtException;
+import ai.onnxruntime.OrtLoggingLevel;
 import ai.onnxruntime.OrtSession.SessionOptions;
 import dev.hla.onnx.AttributeProto;
 import dev.hla.testdata.HadamardReference;
@@ -157,6 +158,7 @@ class CoreOperatorTest {
   private static void createSession(List<AttributeProto> attributes, int[] ranks) throws OrtException {
     List<OperatorRunner.Input> inputs = inputs(OperatorCase.GRID.get(0));
     try (SessionOptions options = new SessionOptions()) {
+      options.setSessionLogLevel(OrtLoggingLevel.ORT_LOGGING_LEVEL_FATAL);
       HlaOperators.register(options);
       OrtEnvironment.getEnvironment().createSession(
           OperatorRunner.model(OP, Precision.FLOAT32, attributes, inputs, ranks).toByteArray(), options).close();

@@ -4,6 +4,7 @@ import ai.onnxruntime.OnnxJavaType;
 import ai.onnxruntime.OnnxTensor;
 import ai.onnxruntime.OrtEnvironment;
 import ai.onnxruntime.OrtException;
+import ai.onnxruntime.OrtLoggingLevel;
 import ai.onnxruntime.OrtSession;
 import ai.onnxruntime.OrtSession.SessionOptions;
 import com.google.protobuf.ByteString;
@@ -44,6 +45,7 @@ final class OperatorRunner {
       throws OrtException {
     try (SessionOptions options = new SessionOptions()) {
       options.setIntraOpNumThreads(threads);
+      options.setSessionLogLevel(OrtLoggingLevel.ORT_LOGGING_LEVEL_FATAL);
       HlaOperators.register(options);
       int[] ranks = inputs.stream().mapToInt(i -> i.shape().length).toArray();
       try (OrtSession session = ENVIRONMENT.createSession(model(op, type, attributes, inputs, ranks).toByteArray(), options)) {

@@ -1,0 +1,232 @@
+// Runs cases of the core operator through every kernel that this CPU can run, in every element type, cut for several
+// numbers of CPUs and in both memory layouts, and compares with expected outputs. Meant to be built with sanitizers: every
+// tensor is an allocation of its own, so that a read or write beyond an end is seen.
+//
+//   hla_case_test [--isa NAME] FILE...
+//
+// A file is what NativeCasesTest writes, little-endian: int64 batch, heads, queries, keys, value width, number of factors,
+// ranks, powers; float64 epsilon; float32 query features, key features, value; float64 expected output.
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "isa.h"
+#include "launcher.h"
+
+namespace {
+
+using hla::Element;
+
+struct Case {
+  int64_t batch, heads, queries, keys, width;
+  std::vector<int64_t> ranks, powers;
+  double epsilon;
+  std::vector<float> query, key, value;
+  std::vector<double> expected;
+};
+
+template <typename T>
+std::vector<T> read(std::ifstream& in, int64_t count) {
+  std::vector<T> values(static_cast<size_t>(count));
+  in.read(reinterpret_cast<char*>(values.data()), static_cast<std::streamsize>(values.size() * sizeof(T)));
+  if (!in) throw std::runtime_error("the file ends early");
+  return values;
+}
+
+Case read_case(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  if (!in) throw std::runtime_error("cannot open it");
+  Case c{};
+  const auto sizes = read<int64_t>(in, 6);
+  c.batch = sizes[0];
+  c.heads = sizes[1];
+  c.queries = sizes[2];
+  c.keys = sizes[3];
+  c.width = sizes[4];
+  c.ranks = read<int64_t>(in, sizes[5]);
+  c.powers = read<int64_t>(in, sizes[5]);
+  c.epsilon = read<double>(in, 1)[0];
+  int64_t features = 0;
+  for (int64_t rank : c.ranks) features += rank;
+  const int64_t heads = c.batch * c.heads;
+  c.query = read<float>(in, heads * c.queries * features);
+  c.key = read<float>(in, heads * c.keys * features);
+  c.value = read<float>(in, heads * c.keys * c.width);
+  c.expected = read<double>(in, heads * c.queries * c.width);
+  return c;
+}
+
+// The cases' numbers are exact in all three types, so truncation converts them.
+struct Type {
+  const char* name;
+  Element element;
+  double tolerance;
+  size_t size;
+
+  void store(float value, unsigned char* to) const {
+    uint32_t bits;
+    std::memcpy(&bits, &value, 4);
+    if (element == Element::kFloat32) {
+      std::memcpy(to, &bits, 4);
+      return;
+    }
+    uint16_t narrow = static_cast<uint16_t>(bits >> 16);
+    if (element == Element::kFloat16) {
+      narrow = static_cast<uint16_t>(bits >> 16 & 0x8000);
+      if (value != 0) narrow = static_cast<uint16_t>(narrow | (((bits & 0x7fffffff) - (112u << 23)) >> 13));
+    }
+    std::memcpy(to, &narrow, 2);
+  }
+
+  double load(const unsigned char* from) const {
+    if (element == Element::kFloat32) {
+      float value;
+      std::memcpy(&value, from, 4);
+      return value;
+    }
+    uint16_t narrow;
+    std::memcpy(&narrow, from, 2);
+    if (element == Element::kBfloat16) {
+      const uint32_t bits = static_cast<uint32_t>(narrow) << 16;
+      float value;
+      std::memcpy(&value, &bits, 4);
+      return value;
+    }
+    const int exponent = narrow >> 10 & 31;
+    const int fraction = narrow & 1023;
+    const double magnitude = exponent == 31   ? (fraction == 0 ? INFINITY : NAN)
+                             : exponent == 0 ? std::ldexp(fraction, -24)
+                                             : std::ldexp(1024 + fraction, exponent - 25);
+    return narrow & 0x8000 ? -magnitude : magnitude;
+  }
+};
+
+constexpr Type kTypes[] = {{"float", Element::kFloat32, 1e-5, 4},
+                           {"float16", Element::kFloat16, 2e-3, 2},
+                           {"bfloat16", Element::kBfloat16, 1.6e-2, 2}};
+
+// A tensor [batch, head, token, width] held heads first or tokens first, in an allocation of exactly its size.
+class Tensor {
+ public:
+  Tensor(const Type& type, const Case& c, int64_t tokens, int64_t width, bool tokens_first)
+      : type_(type), batch_(c.batch), heads_(c.heads), tokens_(tokens), width_(width), tokens_first_(tokens_first) {
+    bytes_ = std::make_unique<unsigned char[]>(static_cast<size_t>(batch_ * heads_ * tokens_ * width_) * type.size);
+  }
+
+  hla::View view() {
+    const int64_t per_batch = heads_ * tokens_ * width_;
+    if (tokens_first_) return {bytes_.get(), per_batch, width_, heads_ * width_};
+    return {bytes_.get(), per_batch, tokens_ * width_, width_};
+  }
+
+  void fill(const std::vector<float>& dense) {
+    for (int64_t i = 0; i < static_cast<int64_t>(dense.size()); ++i) type_.store(dense[static_cast<size_t>(i)], at(i));
+  }
+  double get(int64_t dense_index) { return type_.load(at(dense_index)); }
+
+ private:
+  unsigned char* at(int64_t dense_index) {
+    int64_t index = dense_index;
+    if (tokens_first_) {
+      const int64_t c = index % width_;
+      const int64_t t = index / width_ % tokens_;
+      const int64_t h = index / width_ / tokens_ % heads_;
+      const int64_t b = index / width_ / tokens_ / heads_;
+      index = ((b * tokens_ + t) * heads_ + h) * width_ + c;
+    }
+    return bytes_.get() + static_cast<size_t>(index) * type_.size;
+  }
+
+  const Type& type_;
+  int64_t batch_, heads_, tokens_, width_;
+  bool tokens_first_;
+  std::unique_ptr<unsigned char[]> bytes_;
+};
+
+// A thread for every other task, so that a thread sanitizer has something to see.
+class Threads final : public hla::Parallel {
+ public:
+  void run(size_t total, void (*task)(void*, size_t), void* data) override {
+    std::thread odd([=] {
+      for (size_t i = 1; i < total; i += 2) task(data, i);
+    });
+    for (size_t i = 0; i < total; i += 2) task(data, i);
+    odd.join();
+  }
+};
+
+// The error as the project measures it: largest difference over the largest magnitude expected.
+double relative_error(const std::vector<double>& expected, Tensor& actual) {
+  double difference = 0;
+  double scale = 0;
+  for (size_t i = 0; i < expected.size(); ++i) {
+    const double got = actual.get(static_cast<int64_t>(i));
+    if (!std::isfinite(got)) return INFINITY;
+    difference = std::max(difference, std::abs(expected[i] - got));
+    scale = std::max(scale, std::abs(expected[i]));
+  }
+  return difference == 0 ? 0 : scale == 0 ? INFINITY : difference / scale;
+}
+
+// Returns the number of failures.
+int run(const std::string& path, const std::string& isa) {
+  const Case c = read_case(path);
+  const hla::MonomialPlan plan(c.ranks, c.powers);
+  Threads threads;
+  int failures = 0;
+  for (const hla::Variant& variant : hla::variants()) {
+    if (!variant.lacks.empty() || (!isa.empty() && isa != variant.name)) continue;
+    for (const Type& type : kTypes) {
+      for (const int64_t cpus : {1, 2, 7}) {
+        for (const bool tokens_first : {false, true}) {
+          Tensor query(type, c, c.queries, plan.features(), tokens_first);
+          Tensor key(type, c, c.keys, plan.features(), tokens_first);
+          Tensor value(type, c, c.keys, c.width, tokens_first);
+          Tensor output(type, c, c.queries, c.width, tokens_first);
+          query.fill(c.query);
+          key.fill(c.key);
+          value.fill(c.value);
+          const hla::Problem problem{&plan,        type.element, c.batch,        c.heads,    c.queries,
+                                     c.keys,       c.width,      query.view(),   key.view(), value.view(),
+                                     output.view(), static_cast<float>(c.epsilon)};
+          hla::attend(*variant.kernel, problem, cpus, threads);
+          const double error = relative_error(c.expected, output);
+          if (error <= type.tolerance) continue;
+          ++failures;
+          std::printf("%s: %s %s, cut for %d CPUs, %s first: relative error %g\n", path.c_str(), variant.name, type.name,
+                      static_cast<int>(cpus), tokens_first ? "tokens" : "heads", error);
+        }
+      }
+    }
+  }
+  return failures;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::string isa;
+  int cases = 0;
+  int failures = 0;
+  for (int i = 1; i < argc; ++i) {
+    if (std::strcmp(argv[i], "--isa") == 0 && i + 1 < argc) {
+      isa = argv[++i];
+      continue;
+    }
+    try {
+      failures += run(argv[i], isa);
+      ++cases;
+    } catch (const std::exception& e) {
+      std::printf("%s: %s\n", argv[i], e.what());
+      ++failures;
+    }
+  }
+  std::printf("%d cases, %d failures\n", cases, failures);
+  return failures == 0 && cases > 0 ? 0 : 1;
+}
