@@ -19,12 +19,12 @@ constexpr int64_t kOutputTokens = HLA_OUTPUT_TOKENS;
 constexpr int64_t kWidth = 2 * kLanes;
 
 // The state pass takes kChunk tokens at a time: a block of values (kChunk x kWidth) and a panel tile stay in L1.
-constexpr int64_t kChunk = 256;
+constexpr int64_t kChunk = 128;
 constexpr int64_t kStateBlock = 8 * kStateRows;
-// The output pass takes kGroup tiles of tokens at a time against kOutputBlock monomials: that block of the state
-// (kOutputBlock x kWidth) stays in L1 while the panels of the group stream past it.
+// The output pass takes kGroup tiles of tokens at a time against at most kOutputBlock monomials: that block of the state
+// (kOutputBlock x kWidth) stays near while the panels of the group stream past it.
 constexpr int64_t kGroup = 8;
-constexpr int64_t kOutputBlock = 256;
+constexpr int64_t kOutputBlock = 512;
 // Room for transposed features and inner products (floats); very large ranks shorten the chunk instead of leaving L2.
 constexpr int64_t kNodeBudget = 64 * 1024;
 
@@ -57,6 +57,12 @@ HLA_INLINE int64_t chunk_tokens(const PlanView& plan, int64_t padded_columns) {
 HLA_INLINE int64_t group_tiles(const PlanView& plan) {
   const int64_t tiles = smaller(kGroup, kNodeBudget / (plan.nodes * kLanes));
   return tiles < 1 ? 1 : tiles;
+}
+
+// Monomials of an output block: equal blocks, so that the last is not a sliver that costs a whole round of tiles.
+HLA_INLINE int64_t output_block(const PlanView& plan) {
+  const int64_t blocks = (plan.size + kOutputBlock - 1) / kOutputBlock;
+  return (plan.size + blocks - 1) / blocks;
 }
 
 // ---- Features to nodes
@@ -111,6 +117,38 @@ void build_inner(const PlanView& plan, float* nodes, int64_t stride, int64_t lan
     }
   }
 }
+
+// Asks for rows of memory a few lines at a time, between register tiles, so that they have come when they are needed.
+// Without it a third of the time outside the tiles went into waiting for the first touch of values.
+class Prefetcher {
+ public:
+  // `calls` is how often next() will be called.
+  HLA_INLINE Prefetcher(const void* rows, int64_t stride_bytes, int64_t row_bytes, int64_t count, int64_t calls)
+      : row_(static_cast<const char*>(rows)), stride_(stride_bytes), bytes_(row_bytes), left_(count) {
+    const int64_t lines = count * ((row_bytes + kLine - 1) / kLine);
+    per_call_ = calls > 0 ? (lines + calls - 1) / calls : 0;
+  }
+
+  HLA_INLINE void next() {
+    for (int64_t i = 0; i < per_call_ && left_ > 0; ++i) {
+      __builtin_prefetch(row_ + at_);
+      at_ += kLine;
+      if (at_ < bytes_) continue;
+      at_ = 0;
+      row_ += stride_;
+      --left_;
+    }
+  }
+
+ private:
+  static constexpr int64_t kLine = 64;
+  const char* row_;
+  int64_t stride_;
+  int64_t bytes_;
+  int64_t left_;
+  int64_t at_ = 0;
+  int64_t per_call_;
+};
 
 // Where in the plan's runs a block of rows begins.
 struct Cursor {
@@ -176,27 +214,32 @@ void state_tile(const float* __restrict panel, const float* __restrict values, i
   }
 }
 
-// Values of a chunk as [block][token][width], zeros beyond dv.
+// Values of a chunk as [block][token][width], zeros beyond dv. Rows are read whole, in the order of memory.
 template <typename E>
 void pack_values(const ConstRows& rows, int64_t first, int64_t tokens, int64_t value_width, float* packed,
                  int64_t chunk) {
   using S = typename E::Storage;
   const Columns cols = columns(value_width);
-  for (int64_t block = 0; block < cols.blocks; ++block) {
-    const int64_t width = block + 1 < cols.blocks ? kWidth : cols.last_width;
-    float* target = packed + block * chunk * kWidth;
-    const S* source = static_cast<const S*>(rows.data) + first * rows.stride + block * kWidth;
-    const int64_t present = smaller(width, value_width - block * kWidth);
-    for (int64_t t = 0; t < tokens; ++t, source += rows.stride, target += width) {
-      for (int64_t c = 0; c < width; c += kLanes) {
-        store(target + c, present - c >= kLanes ? load_as<E>(source + c) : load_part<E>(source + c, present - c));
-      }
+  const S* source = static_cast<const S*>(rows.data) + first * rows.stride;
+  for (int64_t t = 0; t < tokens; ++t, source += rows.stride) {
+    for (int64_t block = 0; block + 1 < cols.blocks; ++block) {
+      float* target = packed + (block * chunk + t) * kWidth;
+      store(target, load_as<E>(source + block * kWidth));
+      store(target + kLanes, load_as<E>(source + block * kWidth + kLanes));
+    }
+    const int64_t done = (cols.blocks - 1) * kWidth;
+    float* target = packed + done * chunk + t * cols.last_width;
+    for (int64_t c = 0; c < cols.last_width; c += kLanes) {
+      const int64_t present = value_width - done - c;
+      store(target + c, present >= kLanes ? load_as<E>(source + done + c) : load_part<E>(source + done + c, present));
     }
   }
 }
 
 template <typename E>
 void state_pass(const StateJob& job) {
+  using S = typename E::Storage;
+  constexpr int64_t kSize = sizeof(S);
   const PlanView& plan = job.plan;
   const Columns cols = columns(job.value_width);
   const int64_t rows = padded_rows(plan.size);
@@ -215,6 +258,14 @@ void state_pass(const StateJob& job) {
     build_inner(plan, nodes, chunk, lanes);
     pack_values<E>(job.value, first, tokens, job.value_width, packed, chunk);
 
+    const int64_t after = first + tokens;
+    const int64_t next_tokens = smaller(chunk, job.tokens - after);
+    const int64_t calls = rows / kStateRows * cols.blocks;
+    Prefetcher next_values(static_cast<const S*>(job.value.data) + after * job.value.stride, job.value.stride * kSize,
+                           job.value_width * kSize, next_tokens, calls);
+    Prefetcher next_features(static_cast<const S*>(job.features.data) + after * job.features.stride,
+                             job.features.stride * kSize, plan.features * kSize, next_tokens, calls);
+
     Cursor cursor{plan.rows, 0};
     for (int64_t begin = 0; begin < plan.size; begin += kStateBlock) {
       const int64_t count = smaller(kStateBlock, plan.size - begin);
@@ -224,6 +275,8 @@ void state_pass(const StateJob& job) {
         const float* values = packed + block * chunk * kWidth;
         float* state = job.state + rows * block * kWidth + begin * width;
         for (int64_t row = 0; row < count; row += kStateRows) {
+          next_values.next();
+          next_features.next();
           if (width == kWidth) {
             state_tile<2>(panel + row * kChunk, values, tokens, state + row * width);
           } else {
@@ -283,10 +336,12 @@ HLA_INLINE Cursor build_output_panel(Cursor cursor, int64_t count, const float* 
   return cursor;
 }
 
-// The register tile: kOutputTokens x kVectors vectors, over a block of monomials; `sums` is overwritten or added to.
-template <int kVectors>
-void output_tile(const float* __restrict panel, const float* __restrict state, int64_t count, float* __restrict sums,
-                 bool add) {
+// The register tile: kOutputTokens x kVectors vectors, over a block of monomials. `earlier`, where not null, holds the
+// sums over the blocks before. The result goes to `target`, rows `stride` apart, each multiplied by its token's `scale`.
+template <int kVectors, typename E>
+void output_tile(const float* __restrict panel, const float* __restrict state, int64_t count,
+                 const float* __restrict earlier, const float* __restrict scale, typename E::Storage* __restrict target,
+                 int64_t stride) {
   vf acc[kOutputTokens][kVectors] = {};
   for (int64_t d = 0; d < count; ++d) {
     vf value[kVectors];
@@ -299,65 +354,84 @@ void output_tile(const float* __restrict panel, const float* __restrict state, i
       for (int c = 0; c < kVectors; ++c) acc[t][c] += x * value[c];
     }
   }
-  if (add) {
+  if (earlier != nullptr) {
 #pragma GCC unroll 16
     for (int64_t t = 0; t < kOutputTokens; ++t) {
 #pragma GCC unroll 2
-      for (int c = 0; c < kVectors; ++c) acc[t][c] += load(sums + (t * kVectors + c) * kLanes);
+      for (int c = 0; c < kVectors; ++c) acc[t][c] += load(earlier + (t * kVectors + c) * kLanes);
     }
   }
 #pragma GCC unroll 16
   for (int64_t t = 0; t < kOutputTokens; ++t) {
 #pragma GCC unroll 2
-    for (int c = 0; c < kVectors; ++c) store(sums + (t * kVectors + c) * kLanes, acc[t][c]);
+    for (int c = 0; c < kVectors; ++c) store_as<E>(target + t * stride + c * kLanes, acc[t][c] * splat(scale[t]));
   }
 }
 
-// sums / (denominator + epsilon) of one group to the output's rows.
-template <typename E>
-void write_output(const OutputJob& job, int64_t first, int64_t tokens, int64_t group, const float* sums,
-                  const float* totals) {
-  using S = typename E::Storage;
-  const Columns cols = columns(job.value_width);
-  for (int64_t i = 0; i < tokens; ++i) {
-    const int64_t tile = i / kOutputTokens;
-    const int64_t token = i % kOutputTokens;
-    const float denominator = totals[tile * kLanes + token] + job.epsilon;
-    // A reciprocal would leave the range of floats before the quotient does.
+// 1 / (denominator + epsilon) for a tile's tokens. False where a reciprocal would leave the range of floats although the
+// quotient need not: then the tile is divided instead.
+HLA_INLINE bool reciprocals(const float* totals, float epsilon, int64_t tokens, float* scale) {
+  bool plain = true;
+  for (int64_t t = 0; t < tokens; ++t) {
+    const float denominator = totals[t] + epsilon;
     const float size = denominator < 0 ? -denominator : denominator;
-    const bool plain = size > 0x1p-100f && size < 0x1p100f;
-    const vf inverse = splat(1.0f / denominator);
-    S* row = static_cast<S*>(job.output.data) + (first + i) * job.output.stride;
-    for (int64_t block = 0; block < cols.blocks; ++block) {
-      const int64_t width = block + 1 < cols.blocks ? kWidth : cols.last_width;
-      const float* source = sums + (block * group + tile) * kOutputTokens * kWidth + token * width;
-      const int64_t present = smaller(width, job.value_width - block * kWidth);
-      for (int64_t c = 0; c < present; c += kLanes) {
-        const vf numerator = load(source + c);
-        const vf y = plain ? numerator * inverse : numerator / splat(denominator);
-        if (present - c >= kLanes) {
-          store_as<E>(row + block * kWidth + c, y);
-        } else {
-          store_part<E>(row + block * kWidth + c, y, present - c);
-        }
+    plain = plain && size > 0x1p-100f && size < 0x1p100f;
+  }
+  store(scale, splat(1.0f) / (load(totals) + splat(epsilon)));
+  return plain;
+}
+
+// What the direct way cannot do: fewer tokens than a tile, columns that are not whole vectors, a true division.
+template <typename E>
+void write_edge(const float* sums, int64_t width, const float* totals, float epsilon, int64_t tokens, int64_t present,
+                typename E::Storage* target, int64_t stride) {
+  for (int64_t t = 0; t < tokens; ++t) {
+    const vf denominator = splat(totals[t] + epsilon);
+    for (int64_t c = 0; c < present; c += kLanes) {
+      const vf y = load(sums + t * width + c) / denominator;
+      if (present - c >= kLanes) {
+        store_as<E>(target + t * stride + c, y);
+      } else {
+        store_part<E>(target + t * stride + c, y, present - c);
       }
     }
   }
 }
 
+// One tile against one block of the state, to the output where this is the last block of monomials, else to `sums`.
+template <int kVectors, typename E>
+HLA_INLINE void run_output_tile(const float* panel, const float* state, int64_t count, bool first, bool last,
+                                const float* scale, bool plain, const float* totals, float epsilon, int64_t tokens,
+                                int64_t present, float* sums, typename E::Storage* target, int64_t stride) {
+  constexpr int64_t width = kVectors * kLanes;
+  const float* earlier = first ? nullptr : sums;
+  if (last && plain && tokens == kOutputTokens && present == width) {
+    output_tile<kVectors, E>(panel, state, count, earlier, scale, target, stride);
+    return;
+  }
+  float ones[kLanes];
+  store(ones, splat(1.0f));
+  output_tile<kVectors, Float32>(panel, state, count, earlier, ones, sums, width);
+  if (last) write_edge<E>(sums, width, totals, epsilon, tokens, present, target, stride);
+}
+
 template <typename E>
 void output_pass(const OutputJob& job) {
+  using S = typename E::Storage;
+  constexpr int64_t kSize = sizeof(S);
   const PlanView& plan = job.plan;
   const Columns cols = columns(job.value_width);
   const int64_t rows = padded_rows(plan.size);
   const float* const denominators = job.state + rows * cols.padded;
   const int64_t group = group_tiles(plan);
   const int64_t stride = group * kLanes;
-  constexpr int64_t kPanel = kOutputBlock * kLanes;
+  const int64_t block_rows = output_block(plan);
+  const int64_t panel_floats = block_rows * kLanes;
 
   float* const panel = static_cast<float*>(job.scratch);
-  float* const totals = panel + group * kPanel;
-  float* const sums = totals + group * kLanes;
+  float* const totals = panel + group * panel_floats;
+  float* const scales = totals + group * kLanes;
+  float* const sums = scales + group * kLanes;
   float* const nodes = sums + cols.blocks * group * kOutputTokens * kWidth;
 
   for (int64_t first = 0; first < job.tokens; first += group * kOutputTokens) {
@@ -367,35 +441,50 @@ void output_pass(const OutputJob& job) {
     build_inner(plan, nodes, stride, tiles * kLanes);
     for (int64_t t = 0; t < tiles; ++t) store(totals + t * kLanes, vf{});
 
+    const int64_t after = first + tokens;
+    const int64_t calls = (plan.size + block_rows - 1) / block_rows * cols.blocks * tiles;
+    Prefetcher next_features(static_cast<const S*>(job.features.data) + after * job.features.stride,
+                             job.features.stride * kSize, plan.features * kSize,
+                             smaller(group * kOutputTokens, job.tokens - after), calls);
+    S* const output = static_cast<S*>(job.output.data) + first * job.output.stride;
+
+    bool plain[kGroup];
     Cursor cursor{plan.rows, 0};
-    for (int64_t begin = 0; begin < plan.size; begin += kOutputBlock) {
-      const int64_t count = smaller(kOutputBlock, plan.size - begin);
+    for (int64_t begin = 0; begin < plan.size; begin += block_rows) {
+      const int64_t count = smaller(block_rows, plan.size - begin);
+      const bool last = begin + count == plan.size;
       Cursor end = cursor;
       int64_t t = 0;
       for (; t + 4 <= tiles; t += 4) {
-        end = build_output_panel<4>(cursor, count, nodes + t * kLanes, stride, panel + t * kPanel, kPanel,
+        end = build_output_panel<4>(cursor, count, nodes + t * kLanes, stride, panel + t * panel_floats, panel_floats,
                                     denominators + begin, totals + t * kLanes);
       }
       for (; t < tiles; ++t) {
-        end = build_output_panel<1>(cursor, count, nodes + t * kLanes, stride, panel + t * kPanel, kPanel,
+        end = build_output_panel<1>(cursor, count, nodes + t * kLanes, stride, panel + t * panel_floats, panel_floats,
                                     denominators + begin, totals + t * kLanes);
       }
       cursor = end;
+      if (last) {
+        for (int64_t tile = 0; tile < tiles; ++tile) {
+          plain[tile] = reciprocals(totals + tile * kLanes, job.epsilon,
+                                    smaller(kOutputTokens, tokens - tile * kOutputTokens), scales + tile * kLanes);
+        }
+      }
       for (int64_t block = 0; block < cols.blocks; ++block) {
         const int64_t width = block + 1 < cols.blocks ? kWidth : cols.last_width;
+        const int64_t present = smaller(width, job.value_width - block * kWidth);
         const float* state = job.state + rows * block * kWidth + begin * width;
-        float* target = sums + block * group * kOutputTokens * kWidth;
         for (int64_t tile = 0; tile < tiles; ++tile) {
-          float* tile_sums = target + tile * kOutputTokens * kWidth;
-          if (width == kWidth) {
-            output_tile<2>(panel + tile * kPanel, state, count, tile_sums, begin > 0);
-          } else {
-            output_tile<1>(panel + tile * kPanel, state, count, tile_sums, begin > 0);
-          }
+          const int64_t token = tile * kOutputTokens;
+          next_features.next();
+          const auto run = width == kWidth ? run_output_tile<2, E> : run_output_tile<1, E>;
+          run(panel + tile * panel_floats, state, count, begin == 0, last, scales + tile * kLanes, last && plain[tile],
+              totals + tile * kLanes, job.epsilon, smaller(kOutputTokens, tokens - token), present,
+              sums + (block * group + tile) * kOutputTokens * kWidth, output + token * job.output.stride + block * kWidth,
+              job.output.stride);
         }
       }
     }
-    write_output<E>(job, first, tokens, group, sums, totals);
   }
 }
 
@@ -410,7 +499,7 @@ int64_t scratch_floats(const PlanView& plan, int64_t value_width) {
   const int64_t chunk = chunk_tokens(plan, cols.padded);
   const int64_t state = chunk * cols.blocks * kWidth + kStateBlock * kChunk + plan.nodes * chunk;
   const int64_t group = group_tiles(plan);
-  const int64_t output = group * kOutputBlock * kLanes + group * kLanes +
+  const int64_t output = group * output_block(plan) * kLanes + 2 * group * kLanes +
                          cols.blocks * group * kOutputTokens * kWidth + plan.nodes * group * kLanes;
   return state > output ? state : output;
 }
