@@ -1,5 +1,6 @@
 package dev.hla.converter.attention;
 
+import dev.hla.converter.HadamardFunction;
 import dev.hla.converter.graph.Graph;
 import dev.hla.converter.graph.Node;
 import dev.hla.converter.shape.Dim;
@@ -34,6 +35,10 @@ final class SiteBuilder {
     }
     if (reason.isEmpty() && (h <= 0 || d <= 0)) {
       reason = "the " + (h <= 0 ? "number of heads" : "width of a head") + " of " + q.value() + " cannot be told from the file; expected a static size";
+    }
+    if (reason.isEmpty() && context.opset < HadamardFunction.MIN_OPSET) {
+      reason = "the model's opset is " + context.opset + ", too old to express the operator as a function; export it with opset "
+          + HadamardFunction.MIN_OPSET + " or newer";
     }
     if (reason.isEmpty() && !realType(q.type(), k.type(), v.type())) {
       reason = "its tensors have element types " + q.type() + ", " + k.type() + ", " + v.type() + " (TensorProto numbers); expected float, float16 or bfloat16";
