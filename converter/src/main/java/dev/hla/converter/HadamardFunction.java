@@ -53,7 +53,7 @@ public final class HadamardFunction {
    */
   private static final long CONSTANT_OPSET = 12;
   /** From here on a value can be cast to the type of another, so that one body serves every type. */
-  private static final long CAST_LIKE_OPSET = 15;
+  public static final long CAST_LIKE_OPSET = 15;
 
   private final FunctionBody f;
 

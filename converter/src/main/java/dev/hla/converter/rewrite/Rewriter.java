@@ -1,6 +1,7 @@
 package dev.hla.converter.rewrite;
 
 import dev.hla.converter.HadamardFunction;
+import dev.hla.converter.HlaException;
 import dev.hla.converter.OnnxModel;
 import dev.hla.converter.attention.Wiring;
 import dev.hla.converter.graph.Graph;
@@ -78,12 +79,35 @@ public final class Rewriter {
     }
     out.setIrVersion(Math.max(HadamardFunction.MIN_IR_VERSION, out.getIrVersion()));
     importDomain(out);
-    int type = plan.choices().get(0).site().wiring().value().type();
-    FunctionProto core = HadamardFunction.core(model.opset(""), TensorProto.DataType.forNumber(type));
-    if (out.getFunctionsList().stream().noneMatch(f -> functionKey(f).equals(functionKey(core)))) {
-      out.addFunctions(core);
-    }
+    addFunction(out, HadamardFunction.core(model.opset(""), commonType(plan)));
     return new OnnxModel(model.path(), out.build());
+  }
+
+  /** One body serves all types only from the opset on that has CastLike; in older files all sites must be of one type. */
+  private TensorProto.DataType commonType(Plan plan) {
+    Choice first = plan.choices().get(0);
+    int type = first.site().wiring().value().type();
+    for (Choice c : plan.choices()) {
+      int other = c.site().wiring().value().type();
+      if (other != type && model.opset("") < HadamardFunction.CAST_LIKE_OPSET) {
+        throw new HlaException(model.path() + ": the sites " + first.site().name() + " and " + c.site().name() + " have different element types, which a file of opset "
+            + model.opset("") + " cannot express in one function; convert one type at a time with --sites, or export with opset 15 or newer");
+      }
+    }
+    return TensorProto.DataType.forNumber(type);
+  }
+
+  private void addFunction(ModelProto.Builder out, FunctionProto function) {
+    for (FunctionProto f : out.getFunctionsList()) {
+      if (functionKey(f).equals(functionKey(function))) {
+        if (!f.equals(function)) {
+          throw new HlaException(model.path() + ": already has another function " + f.getDomain() + "::" + f.getName()
+              + ", from another version of this tool or another element type; convert the original model instead");
+        }
+        return;
+      }
+    }
+    out.addFunctions(function);
   }
 
   private static String functionKey(FunctionProto f) {
