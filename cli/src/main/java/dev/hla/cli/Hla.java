@@ -32,6 +32,7 @@ import picocli.CommandLine.UnmatchedArgumentException;
       VerifyCommand.class,
       GenerateCommand.class,
       DoctorCommand.class,
+      DemoCommand.class,
     })
 public final class Hla implements Runnable {
   @CommandLine.Spec CommandLine.Model.CommandSpec spec;

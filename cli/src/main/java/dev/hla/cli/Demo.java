@@ -1,0 +1,189 @@
+package dev.hla.cli;
+
+import dev.hla.converter.ExternalData;
+import dev.hla.converter.FeatureMaps;
+import dev.hla.converter.OnnxModel;
+import dev.hla.converter.attention.AttentionFinder;
+import dev.hla.converter.attention.SiteReport;
+import dev.hla.converter.rewrite.ConvertedFile;
+import dev.hla.converter.rewrite.Plan;
+import dev.hla.converter.rewrite.Rewriter;
+import dev.hla.converter.rewrite.SiteSelection;
+import dev.hla.runtime.ElementType;
+import dev.hla.runtime.FlowSampler;
+import dev.hla.runtime.Machine;
+import dev.hla.runtime.ModelSession;
+import dev.hla.runtime.Npz;
+import dev.hla.runtime.RandomInputs;
+import dev.hla.runtime.Tensor;
+import dev.hla.runtime.Verification;
+import dev.hla.runtime.Vocabulary;
+import dev.hla.testdata.ShapesWan;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.function.Consumer;
+
+/**
+ * The whole path on the trained model of testdata, and what came of it.
+ *
+ * @param original the model
+ * @param converted the file that was made of it
+ * @param nodesBefore nodes of its graph
+ * @param nodesAfter nodes of the converted graph
+ * @param comparison the converted model against the original, on the model's example inputs
+ * @param agreement the converted model on the operator library against itself as plain ONNX
+ * @param clips the same prompts and noise sampled by both
+ * @param timings one run of the model at growing lengths of the clip
+ */
+record Demo(
+    Path original, Path converted, SiteReport report, Plan plan, int nodesBefore, int nodesAfter, Verification comparison,
+    Verification agreement, List<Clip> clips, List<Timing> timings, Machine machine) {
+  static final String REFERENCE_PROMPT = "red disc right slow";
+  static final FlowSampler.Settings SETTINGS = new FlowSampler.Settings(25, 3);
+
+  private static final List<String> MORE_PROMPTS =
+      List.of("blue square left fast", "green ring up slow", "magenta disc right-up fast", "white ring left-down slow");
+  private static final int SEED = 11;
+
+  /** The clip has 64 tokens a frame. The longest needs about 2 GB for the original's attention weights. */
+  private static final int[] FRAMES = {8, 16, 32, 64, 128};
+  static final int TOKENS_PER_FRAME = 64;
+  private static final long FREE_MEMORY_PER_SQUARED_TOKEN = 64;
+  private static final double SECONDS_PER_MEASUREMENT = 1;
+  private static final int LEAST_RUNS = 3;
+  private static final int MOST_RUNS = 15;
+
+  /** @param original and converted: float32 [1, 3, frames, height, width] */
+  record Clip(String prompt, Tensor original, Tensor converted, double originalSeconds, double convertedSeconds) {
+    double psnr() {
+      return GenerateCommand.psnr(original, converted);
+    }
+  }
+
+  /** Median milliseconds of one run of the whole model. */
+  record Timing(int tokens, double original, double plain, double library) {}
+
+  /**
+   * Goes the whole path.
+   *
+   * @param converted where to write the converted model
+   * @param step hears what comes next
+   */
+  static Demo run(Path converted, Consumer<String> step) throws IOException {
+    Path original = ShapesWan.model();
+    step.accept("inspect " + original.getFileName());
+    OnnxModel model = OnnxModel.load(original);
+    SiteReport report = AttentionFinder.find(model);
+
+    step.accept("convert with " + ShapesWan.maps().getFileName());
+    FeatureMaps maps = FeatureMaps.load(ShapesWan.maps());
+    Plan plan = new SiteSelection(maps, null, List.of(), Set.of(), 0).plan(original.toString(), report);
+    Rewriter.Rewritten rewritten = Rewriter.rewrite(model, plan);
+    ConvertedFile.write(rewritten, converted, ExternalData.Mode.REFERENCE, false);
+
+    step.accept("verify");
+    Map<String, Tensor> inputs = Npz.readAll(ShapesWan.exampleInputs());
+    Verification.Side withLibrary = new Verification.Side(converted, ModelSession.Settings.DEFAULT);
+    Verification.Side plain = new Verification.Side(converted, new ModelSession.Settings(false, 0));
+    RandomInputs none = new RandomInputs(Map.of(), 0);
+    Verification comparison =
+        Verification.of(new Verification.Side(original, ModelSession.Settings.DEFAULT), withLibrary, inputs, none);
+    Verification agreement = Verification.of(plain, withLibrary, inputs, none);
+
+    try (ModelSession a = ModelSession.open(original, ModelSession.Settings.DEFAULT);
+        ModelSession b = ModelSession.open(converted, ModelSession.Settings.DEFAULT);
+        ModelSession c = ModelSession.open(converted, new ModelSession.Settings(false, 0))) {
+      List<Clip> clips = clips(a, b, step);
+      List<Timing> timings = timings(a, b, c, step);
+      return new Demo(original, converted, report, plan, model.proto().getGraph().getNodeCount(),
+          rewritten.model().proto().getGraph().getNodeCount(), comparison, agreement, clips, timings, Machine.look());
+    }
+  }
+
+  private static List<Clip> clips(ModelSession a, ModelSession b, Consumer<String> step) throws IOException {
+    Vocabulary vocabulary = Vocabulary.read(ShapesWan.vocabulary());
+    FlowSampler original = new FlowSampler(a);
+    FlowSampler converted = new FlowSampler(b);
+    Tensor reference = Npz.readReference(ShapesWan.reference() + ":noise");
+    List<Clip> clips = new ArrayList<>();
+    List<String> prompts = new ArrayList<>(List.of(REFERENCE_PROMPT));
+    prompts.addAll(MORE_PROMPTS);
+    for (String prompt : prompts) {
+      step.accept("sample '" + prompt + "' with both models");
+      Tensor noise = clips.isEmpty() ? reference : FlowSampler.noise(SEED + clips.size(), reference.shape());
+      Tensor text = vocabulary.embed(prompt);
+      Tensor empty = Tensor.zeros(ElementType.FLOAT32, text.shape());
+      FlowSampler.Sample first = original.sample(noise, text, empty, SETTINGS, () -> {});
+      FlowSampler.Sample second = converted.sample(noise, text, empty, SETTINGS, () -> {});
+      clips.add(new Clip(prompt, first.video(), second.video(), first.seconds(), second.seconds()));
+    }
+    return clips;
+  }
+
+  private static List<Timing> timings(ModelSession a, ModelSession b, ModelSession c, Consumer<String> step) throws IOException {
+    List<Timing> timings = new ArrayList<>();
+    for (int frames : FRAMES) {
+      long tokens = (long) frames * TOKENS_PER_FRAME;
+      if (freeMemory() < FREE_MEMORY_PER_SQUARED_TOKEN * tokens * tokens) {
+        step.accept("no timing of " + tokens + " tokens: the original needs more memory than is free here");
+        break;
+      }
+      step.accept("time one run with " + tokens + " tokens");
+      Map<String, Tensor> inputs = new LinkedHashMap<>();
+      inputs.put("hidden_states", FlowSampler.noise(SEED, 1, 3, frames, 24, 24));
+      inputs.put("timestep", Tensor.of(new float[] {500}, 1));
+      inputs.put("encoder_hidden_states", Tensor.zeros(ElementType.FLOAT32, 1, 4, 32));
+      timings.add(new Timing((int) tokens, millis(a, inputs), millis(c, inputs), millis(b, inputs)));
+    }
+    return timings;
+  }
+
+  /** The median of some runs, after one that does not count. */
+  private static double millis(ModelSession session, Map<String, Tensor> inputs) {
+    session.run(inputs);
+    List<Double> runs = new ArrayList<>();
+    long start = System.nanoTime();
+    while (runs.size() < LEAST_RUNS || runs.size() < MOST_RUNS && (System.nanoTime() - start) / 1e9 < SECONDS_PER_MEASUREMENT) {
+      long before = System.nanoTime();
+      session.run(inputs);
+      runs.add((System.nanoTime() - before) / 1e6);
+    }
+    double[] sorted = runs.stream().mapToDouble(Double::doubleValue).sorted().toArray();
+    return sorted[sorted.length / 2];
+  }
+
+  /** What the system can give without swapping, as far as Java can tell. */
+  private static long freeMemory() {
+    Path info = Path.of("/proc/meminfo");
+    try {
+      return java.nio.file.Files.readAllLines(info).stream().filter(line -> line.startsWith("MemAvailable:"))
+          .mapToLong(line -> Long.parseLong(line.replaceAll("\\D", "")) * 1024).findFirst().orElse(Long.MAX_VALUE);
+    } catch (IOException e) {
+      // No such file outside Linux: nothing to hold the timing back for.
+      return Long.MAX_VALUE;
+    }
+  }
+
+  /** Sites that were converted, as verify prints them. */
+  List<VerifyCommand.Site> sites() {
+    return comparison.sites().stream().map(VerifyCommand::site).toList();
+  }
+
+  /** Numbers of state, the product that replaces the number of keys. */
+  static long state(List<Integer> ranks, List<Integer> powers) {
+    long state = 1;
+    for (int f = 0; f < ranks.size(); f++) {
+      long monomials = 1;
+      for (int i = 0; i < powers.get(f); i++) {
+        monomials = monomials * (ranks.get(f) + i) / (i + 1);
+      }
+      state *= monomials;
+    }
+    return state;
+  }
+}
