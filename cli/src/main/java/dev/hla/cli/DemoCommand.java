@@ -1,7 +1,9 @@
 package dev.hla.cli;
 
+import dev.hla.converter.HlaException;
 import dev.hla.runtime.Animation;
 import dev.hla.runtime.Picture;
+import dev.hla.runtime.Verification;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -24,6 +26,10 @@ final class DemoCommand extends Verb {
       description = "where to write; it must be empty or new (default: " + DEFAULT_FOLDER + ", or the next free number after it)")
   Path folder;
 
+  @Option(names = "--longest", paramLabel = "TOKENS", defaultValue = "8192",
+      description = "time one run of the model with up to this many tokens (512 to 8192; default: 8192, which takes about 4 GB)")
+  int longest;
+
   /** What --json prints. */
   record Result(
       String page, String model, List<VerifyCommand.Site> sites, double relativeError, double pathsDiffer, List<Clip> clips,
@@ -34,9 +40,12 @@ final class DemoCommand extends Verb {
 
   @Override
   int execute() throws IOException {
+    if (longest < 8 * Demo.TOKENS_PER_FRAME) {
+      throw wrongUsage("--longest " + longest + ": at least 512 is wanted");
+    }
     long start = System.nanoTime();
     Path target = folder();
-    Demo demo = Demo.run(target.resolve("shapes_wan_hla.onnx"), step -> say("  " + step));
+    Demo demo = Demo.run(target.resolve("shapes_wan_hla.onnx"), longest, step -> say("  " + step));
     double seconds = (System.nanoTime() - start) / 1e9;
 
     Path page = target.resolve("index.html");
@@ -62,7 +71,7 @@ final class DemoCommand extends Verb {
       if (Files.isDirectory(folder)) {
         try (var entries = Files.list(folder)) {
           if (entries.findAny().isPresent()) {
-            throw new dev.hla.converter.HlaException(folder + ": is not empty; name a new folder");
+            throw new HlaException(folder + ": is not empty; name a new folder");
           }
         }
       }
@@ -89,7 +98,7 @@ final class DemoCommand extends Verb {
     say("the page, made in %.0f s: %s", seconds, page);
   }
 
-  static double error(dev.hla.runtime.Verification verification) {
+  static double error(Verification verification) {
     return verification.outputs().get(0).difference().relative();
   }
 }

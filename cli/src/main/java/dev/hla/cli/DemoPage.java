@@ -32,7 +32,7 @@ final class DemoPage {
     parts.put("speedup", format("%.1f", last.original() / last.library()));
     parts.put("longest", format("%,d", last.tokens()));
     parts.put("error", format("%.1f %%", 100 * DemoCommand.error(demo.comparison())));
-    parts.put("agreement", format("%.0e", DemoCommand.error(demo.agreement())));
+    parts.put("agreement", power(DemoCommand.error(demo.agreement())));
     parts.put("psnr", format("%.1f", hero.psnr()));
     parts.put("pairs", pairs(demo.clips().subList(1, demo.clips().size())));
     parts.put("site_count", Integer.toString(demo.report().sites().size()));
@@ -138,6 +138,15 @@ final class DemoPage {
     var m = demo.machine();
     String library = m.library() == null ? "no operator library" : m.library().instructionSet() + " kernels";
     return escape(m.processor() + ", " + m.cores() + " cores, " + library + ", ONNX Runtime " + m.onnxRuntime() + ", Java " + m.java());
+  }
+
+  /** Such as 2 · 10⁻⁷. */
+  private static String power(double value) {
+    if (value == 0) {
+      return "0";
+    }
+    int exponent = (int) Math.floor(Math.log10(value));
+    return format("%.0f · 10<sup>%d</sup>", value / Math.pow(10, exponent), exponent).replace("-", "−");
   }
 
   private static String row(String... cells) {

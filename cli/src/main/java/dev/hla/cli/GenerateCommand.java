@@ -214,11 +214,11 @@ final class GenerateCommand extends Verb {
     }
   }
 
-  /** Peak signal-to-noise ratio in dB; pixels span -1..1. */
+  /** Peak signal-to-noise ratio in dB of the pictures, so of pixels clipped to -1..1. */
   static double psnr(Tensor a, Tensor b) {
     double error = 0;
     for (int i = 0; i < a.size(); i++) {
-      double difference = a.get(i) - b.get(i);
+      double difference = Math.max(-1, Math.min(1, a.get(i))) - Math.max(-1, Math.min(1, b.get(i)));
       error += difference * difference;
     }
     return 10 * Math.log10(4 * a.size() / error);

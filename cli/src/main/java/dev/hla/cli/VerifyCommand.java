@@ -69,6 +69,9 @@ final class VerifyCommand extends Verb {
     Result result = judge(verification, alone);
     json(result);
     print(result, alone);
+    if (inputs.files.isEmpty() && verification.approximates()) {
+      warn("the inputs were made up; how well the maps fit shows on inputs that the model is for (-i FILE.npz)");
+    }
     return result.holds() ? Exit.DONE : Exit.CHECK_FAILED;
   }
 

@@ -32,7 +32,7 @@ class VerbsTest {
   @TempDir Path folder;
 
   @ParameterizedTest
-  @ValueSource(strings = {"run", "verify", "generate", "doctor"})
+  @ValueSource(strings = {"run", "verify", "generate", "doctor", "demo"})
   void everyVerbHasHelpAndTheCommonOptions(String verb) {
     Ran ran = Ran.hla(verb, "--help");
     assertEquals(Exit.DONE, ran.code());
@@ -236,7 +236,7 @@ class VerbsTest {
   }
 
   /** Standard output is one document and nothing else. */
-  private static JsonNode json(Ran ran) {
+  static JsonNode json(Ran ran) {
     try {
       return JsonMapper.builder().enable(com.fasterxml.jackson.databind.DeserializationFeature.FAIL_ON_TRAILING_TOKENS).build().readTree(ran.out());
     } catch (IOException e) {
