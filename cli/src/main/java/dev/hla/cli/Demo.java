@@ -183,7 +183,7 @@ record Demo(
 
   /** Sites that were converted, as verify prints them. */
   List<VerifyCommand.Site> sites() {
-    return comparison.sites().stream().map(VerifyCommand::site).toList();
+    return comparison.sites().stream().map(site -> VerifyCommand.site(site, VerifyCommand.CONVERTED_SITE_LIMIT)).toList();
   }
 
   /** Numbers of state, the product that replaces the number of keys. */

@@ -62,7 +62,7 @@ final class DemoCommand extends Verb {
         Animation.gif(Picture.sideBySide(large, 2 * GenerateCommand.GAP), FRAME_MILLIS, out));
 
     report(demo, page, seconds);
-    return Exit.DONE;
+    return demo.sites().stream().allMatch(VerifyCommand.Site::holds) ? Exit.DONE : Exit.CHECK_FAILED;
   }
 
   /** An explicit folder must be free; without one, the first free one of out/demo, out/demo-2, ... is taken. */

@@ -92,8 +92,8 @@ class ConvertedModelTest {
   }
 
   @Test
-  void aDamagedFeatureMapIsCaught() throws IOException {
-    // The last site's denominators: the same file with epsilon so negative that they change sign.
+  void negativeDenominatorsAreTold() throws IOException {
+    // The last site gets an epsilon so negative that its denominators change sign.
     ModelProto.Builder model = ModelProto.parseFrom(Files.readAllBytes(Path.of(full))).toBuilder();
     NodeProto.Builder last = null;
     for (NodeProto.Builder node : model.getGraphBuilder().getNodeBuilderList()) {
@@ -101,7 +101,7 @@ class ConvertedModelTest {
     }
     for (AttributeProto.Builder attribute : last.getAttributeBuilderList()) {
       if (attribute.getName().equals("epsilon")) {
-        attribute.setF(-1e6f);
+        attribute.setF(-1e30f);
       }
     }
     Path damaged = Files.write(folder.resolve("damaged.onnx"), model.build().toByteArray());

@@ -15,6 +15,7 @@ import java.util.TreeMap;
 public final class RandomInputs {
   /** Divisible by the patch sizes that are in use (1, 2, 3, 4, 6, 8), so that most models accept it on any axis. */
   private static final int FREE_DIMENSION = 24;
+  private static final int FREE_LENGTH = 8;
 
   private final Map<String, Integer> dimensions = new TreeMap<>();
   private final Map<String, Integer> given;
@@ -96,8 +97,11 @@ public final class RandomInputs {
       if (size != null) {
         return size;
       }
-      boolean batch = name.toLowerCase(Locale.ROOT).contains("batch") || name.endsWith(".0");
-      return batch ? 1 : FREE_DIMENSION;
+      String lower = name.toLowerCase(Locale.ROOT);
+      if (lower.contains("batch") || name.endsWith(".0")) {
+        return 1;
+      }
+      return lower.matches(".*(text|token|frame|seq).*") ? FREE_LENGTH : FREE_DIMENSION;
     });
   }
 
