@@ -218,7 +218,9 @@ void bench(const Options& options, const hla::Kernel& kernel, Threads& threads) 
                          dense(k, options.heads, options.tokens, r),
                          dense(v, options.heads, options.tokens, options.dv),
                          dense(y, options.heads, options.tokens, options.dv),
-                         1e-6f};
+                         1e-6f,
+                         {},
+                         {}};
     double passes = 2;
     if (options.pass == "state") problem.queries = std::min<int64_t>(1, options.tokens), passes = 1;
     if (options.pass == "output") problem.keys = std::min<int64_t>(1, options.tokens), passes = 1;

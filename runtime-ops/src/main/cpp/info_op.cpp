@@ -38,7 +38,8 @@ std::string describe() {
     json += "{\"instruction_set\":" + quoted(variant.name) + ",\"kernel\":" + quoted(variant.kernel->description) +
             ",\"lacks\":" + quoted(variant.lacks) + "}";
   }
-  return json + "],\"operators\":[\"HadamardLinearAttention\",\"OperatorInfo\"],\"types\":[\"float\",\"float16\",\"bfloat16\"]}";
+  return json + "],\"operators\":[\"HadamardLinearAttention\",\"FusedHadamardLinearAttention\",\"OperatorInfo\"]" +
+         ",\"types\":[\"float\",\"float16\",\"bfloat16\"]}";
 }
 
 ort::Status* create(const ort::CustomOp*, const ort::Api* api, const ort::KernelInfo*, void** kernel) {

@@ -38,13 +38,32 @@ struct MutableRows {
   int64_t stride;
 };
 
+enum class Activation : int { kIdentity, kSoftplus, kRelu, kExp };
+
+// Features [first, first + count) take this activation.
+struct ActivationRun {
+  int64_t first;
+  int64_t count;
+  Activation kind;
+};
+
+// Features are computed from rows of `width` numbers x: activation(x W + b). Where weight is null, features are given.
+struct FeatureMap {
+  const void* weight;  // [width][R]
+  const void* bias;    // [R]
+  int64_t width;
+  const ActivationRun* activations;
+  int64_t activation_count;
+};
+
 // Adds nothing, overwrites: state = sum over tokens of row(t) x [value(t), 1], weights applied.
 struct StateJob {
   PlanView plan;
   Element element;
   int64_t tokens;
   int64_t value_width;  // dv
-  ConstRows features;
+  ConstRows features;  // or x, where there is a map
+  FeatureMap map;
   ConstRows value;
   float* state;
   void* scratch;
@@ -56,7 +75,8 @@ struct OutputJob {
   Element element;
   int64_t tokens;
   int64_t value_width;
-  ConstRows features;
+  ConstRows features;  // or x, where there is a map
+  FeatureMap map;
   MutableRows output;
   float epsilon;
   const float* state;
@@ -68,7 +88,7 @@ struct Kernel {
   const char* description;  // tile shapes, for people
   int64_t output_step;      // the output pass is at its best on a multiple of this many tokens
   int64_t (*state_floats)(int64_t size, int64_t value_width);
-  int64_t (*scratch_floats)(const PlanView& plan, int64_t value_width);
+  int64_t (*scratch_floats)(const PlanView& plan, int64_t value_width, int64_t map_width);  // map_width 0: no map
   void (*state)(const StateJob& job);
   void (*output)(const OutputJob& job);
   void (*add)(float* into, const float* from, int64_t count);

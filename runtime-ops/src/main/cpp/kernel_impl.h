@@ -18,6 +18,14 @@ constexpr int64_t kStateRows = HLA_STATE_ROWS;
 constexpr int64_t kOutputTokens = HLA_OUTPUT_TOKENS;
 constexpr int64_t kWidth = 2 * kLanes;
 
+}  // namespace
+}  // namespace hla
+
+#include "feature_map.h"
+
+namespace hla {
+namespace {
+
 // The state pass takes kChunk tokens at a time: a block of values (kChunk x kWidth) and a panel tile stay in L1.
 constexpr int64_t kChunk = 128;
 constexpr int64_t kStateBlock = 8 * kStateRows;
@@ -150,6 +158,23 @@ class Prefetcher {
   int64_t per_call_;
 };
 
+// Features of tokens to node rows: given ones, or mapped ones.
+template <typename E>
+void prepare_nodes(const ConstRows& rows, const FeatureMap& map, const MapScratch& map_scratch, int64_t first,
+                   int64_t tokens, int64_t per_tile, const PlanView& plan, float* nodes, int64_t stride) {
+  const int64_t lanes = (tokens + per_tile - 1) / per_tile * kLanes;
+  if (map.weight == nullptr) {
+    load_features<E>(rows, first, tokens, per_tile, plan, nodes, stride);
+  } else {
+    map_rows<E>(rows, first, tokens, map, plan.features, map_scratch);
+    const ConstRows mapped{map_scratch.z, padded_features(plan.features)};
+    load_features<Float32>(mapped, 0, tokens, per_tile, plan, nodes, stride);
+    // Only a state chunk's lanes are its tokens in order; of an output group the lanes beyond a tile's tokens are unused.
+    activate_nodes(map, nodes, stride, lanes, per_tile == kLanes ? tokens : lanes);
+  }
+  build_inner(plan, nodes, stride, lanes);
+}
+
 // Where in the plan's runs a block of rows begins.
 struct Cursor {
   const Run* run;
@@ -250,12 +275,14 @@ void state_pass(const StateJob& job) {
   float* const packed = static_cast<float*>(job.scratch);
   float* const panel = packed + chunk * cols.blocks * kWidth;
   float* const nodes = panel + kStateBlock * kChunk;
+  const MapScratch map_scratch(nodes + plan.nodes * chunk, plan.features, job.map.width);
+  const int64_t feature_bytes = (job.map.weight == nullptr ? plan.features : job.map.width) * kSize;
+  if (job.map.weight != nullptr) pack_map<E>(job.map, plan.features, map_scratch.weight, map_scratch.bias);
 
   for (int64_t first = 0; first < job.tokens; first += chunk) {
     const int64_t tokens = smaller(chunk, job.tokens - first);
     const int64_t lanes = round_up(tokens, kLanes);
-    load_features<E>(job.features, first, tokens, kLanes, plan, nodes, chunk);
-    build_inner(plan, nodes, chunk, lanes);
+    prepare_nodes<E>(job.features, job.map, map_scratch, first, tokens, kLanes, plan, nodes, chunk);
     pack_values<E>(job.value, first, tokens, job.value_width, packed, chunk);
 
     const int64_t after = first + tokens;
@@ -264,7 +291,7 @@ void state_pass(const StateJob& job) {
     Prefetcher next_values(static_cast<const S*>(job.value.data) + after * job.value.stride, job.value.stride * kSize,
                            job.value_width * kSize, next_tokens, calls);
     Prefetcher next_features(static_cast<const S*>(job.features.data) + after * job.features.stride,
-                             job.features.stride * kSize, plan.features * kSize, next_tokens, calls);
+                             job.features.stride * kSize, feature_bytes, next_tokens, calls);
 
     Cursor cursor{plan.rows, 0};
     for (int64_t begin = 0; begin < plan.size; begin += kStateBlock) {
@@ -433,18 +460,20 @@ void output_pass(const OutputJob& job) {
   float* const scales = totals + group * kLanes;
   float* const sums = scales + group * kLanes;
   float* const nodes = sums + cols.blocks * group * kOutputTokens * kWidth;
+  const MapScratch map_scratch(nodes + plan.nodes * stride, plan.features, job.map.width);
+  const int64_t feature_bytes = (job.map.weight == nullptr ? plan.features : job.map.width) * kSize;
+  if (job.map.weight != nullptr) pack_map<E>(job.map, plan.features, map_scratch.weight, map_scratch.bias);
 
   for (int64_t first = 0; first < job.tokens; first += group * kOutputTokens) {
     const int64_t tokens = smaller(group * kOutputTokens, job.tokens - first);
     const int64_t tiles = (tokens + kOutputTokens - 1) / kOutputTokens;
-    load_features<E>(job.features, first, tokens, kOutputTokens, plan, nodes, stride);
-    build_inner(plan, nodes, stride, tiles * kLanes);
+    prepare_nodes<E>(job.features, job.map, map_scratch, first, tokens, kOutputTokens, plan, nodes, stride);
     for (int64_t t = 0; t < tiles; ++t) store(totals + t * kLanes, vf{});
 
     const int64_t after = first + tokens;
     const int64_t calls = (plan.size + block_rows - 1) / block_rows * cols.blocks * tiles;
     Prefetcher next_features(static_cast<const S*>(job.features.data) + after * job.features.stride,
-                             job.features.stride * kSize, plan.features * kSize,
+                             job.features.stride * kSize, feature_bytes,
                              smaller(group * kOutputTokens, job.tokens - after), calls);
     S* const output = static_cast<S*>(job.output.data) + first * job.output.stride;
 
@@ -494,13 +523,15 @@ int64_t state_floats(int64_t size, int64_t value_width) {
   return round_up(padded_rows(size) * (columns(value_width).padded + 1), 16);
 }
 
-int64_t scratch_floats(const PlanView& plan, int64_t value_width) {
+int64_t scratch_floats(const PlanView& plan, int64_t value_width, int64_t map_width) {
   const Columns cols = columns(value_width);
   const int64_t chunk = chunk_tokens(plan, cols.padded);
-  const int64_t state = chunk * cols.blocks * kWidth + kStateBlock * kChunk + plan.nodes * chunk;
+  const int64_t state = chunk * cols.blocks * kWidth + kStateBlock * kChunk + plan.nodes * chunk +
+                        map_floats(plan.features, map_width, chunk);
   const int64_t group = group_tiles(plan);
   const int64_t output = group * output_block(plan) * kLanes + 2 * group * kLanes +
-                         cols.blocks * group * kOutputTokens * kWidth + plan.nodes * group * kLanes;
+                         cols.blocks * group * kOutputTokens * kWidth + plan.nodes * group * kLanes +
+                         map_floats(plan.features, map_width, group * kOutputTokens);
   return state > output ? state : output;
 }
 

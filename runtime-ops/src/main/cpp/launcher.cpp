@@ -60,7 +60,8 @@ class Call {
         problem_(problem),
         plan_(problem.plan->view()),
         state_floats_(kernel.state_floats(plan_.size, problem.value_width)),
-        scratch_floats_(kernel.scratch_floats(plan_, problem.value_width)) {}
+        scratch_floats_(kernel.scratch_floats(plan_, problem.value_width,
+                                               std::max(problem.query_map.width, problem.key_map.width))) {}
 
   int64_t state_floats() const { return state_floats_; }
   int64_t scratch_floats() const { return scratch_floats_; }
@@ -73,6 +74,7 @@ class Call {
     job.element = problem_.element;
     job.tokens = end - begin;
     job.value_width = problem_.value_width;
+    job.map = map_of(problem_.key_map, h);
     job.features = {at(problem_.key_features, problem_.element, b, h, begin), problem_.key_features.token_stride};
     job.value = {at(problem_.value, problem_.element, b, h, begin), problem_.value.token_stride};
     job.state = state;
@@ -88,6 +90,7 @@ class Call {
     job.element = problem_.element;
     job.tokens = end - begin;
     job.value_width = problem_.value_width;
+    job.map = map_of(problem_.query_map, h);
     job.features = {at(problem_.query_features, problem_.element, b, h, begin), problem_.query_features.token_stride};
     job.output = {at(problem_.output, problem_.element, b, h, begin), problem_.output.token_stride};
     job.epsilon = problem_.epsilon;
@@ -97,6 +100,16 @@ class Call {
   }
 
  private:
+  FeatureMap map_of(const Map& map, int64_t head) const {
+    if (map.weight == nullptr) return {};
+    const size_t size = element_size(problem_.element);
+    const auto features = static_cast<size_t>(plan_.features);
+    const auto weights = static_cast<size_t>(head) * static_cast<size_t>(map.width) * features;
+    return {static_cast<const char*>(map.weight) + weights * size,
+            static_cast<const char*>(map.bias) + static_cast<size_t>(head) * features * size, map.width,
+            map.activations->data(), static_cast<int64_t>(map.activations->size())};
+  }
+
   const Kernel& kernel_;
   const Problem& problem_;
   PlanView plan_;
@@ -191,7 +204,7 @@ void attend(const Kernel& kernel, const Problem& problem, int64_t cpus, Parallel
   }
   const Call call(kernel, problem);
   const Split cut = split(problem, kernel, cpus);
-  if (cut.fused) {
+  if (cut.whole_heads) {
     whole_heads(call, problem, parallel);
   } else {
     chunked_heads(call, kernel, problem, cut, parallel);

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "kernel.h"
 #include "monomials.h"
@@ -17,6 +18,14 @@ struct View {
   int64_t token_stride;
 };
 
+// A feature map for each head, weights [H][width][R] and biases [H][R], dense. Null weights: features are given.
+struct Map {
+  const void* weight;
+  const void* bias;
+  int64_t width;
+  const std::vector<ActivationRun>* activations;
+};
+
 struct Problem {
   const MonomialPlan* plan;
   Element element;
@@ -25,11 +34,13 @@ struct Problem {
   int64_t queries;      // N
   int64_t keys;         // M
   int64_t value_width;  // dv
-  View query_features;
-  View key_features;
+  View query_features;  // or queries, where there is a map
+  View key_features;    // or keys
   View value;
   View output;
   float epsilon;
+  Map query_map;
+  Map key_map;
 };
 
 // The caller's threads: calls task(data, i) once for every i below total, in any order, and returns when all are done.
@@ -45,7 +56,7 @@ class Parallel {
 struct Split {
   int64_t key_chunks;      // a head's keys are cut into this many; above 1, partial states are added in order
   int64_t query_chunks;    // a head's queries
-  bool fused;              // one task a head does both passes, its state still in cache
+  bool whole_heads;        // one task a head does both passes, its state still in cache
 };
 Split split(const Problem& problem, const Kernel& kernel, int64_t cpus);
 

@@ -1,7 +1,11 @@
 #include "op_support.h"
 
+#include <atomic>
+
 namespace hla {
 namespace {
+
+std::atomic<const ort::Api*> inference_api{nullptr};
 
 class TensorInfo {
  public:
@@ -135,6 +139,10 @@ std::string to_string(const Dims& dims) {
   return text + "]";
 }
 
+void set_shape_inference_api(const ort::Api* api) { inference_api = api; }
+
+const ort::Api* shape_inference_api() { return inference_api; }
+
 void infer_like(const ort::Api* api, ort::ShapeInferContext* context, size_t shape_of, size_t width_of) {
   // Both belong to the context: releasing them ends the process.
   ort::TensorInfo* shape = nullptr;
@@ -143,7 +151,7 @@ void infer_like(const ort::Api* api, ort::ShapeInferContext* context, size_t sha
   check(api, ort::ShapeInferGetInputTypeShape::call(api, context, width_of, &width));
   Dims dims = dims_of(api, shape);
   const Dims width_dims = dims_of(api, width);
-  if (dims.empty() || width_dims.empty()) return;
+  if (dims.empty() || dims.size() != width_dims.size()) return;
   std::vector<const char*> symbols = symbols_of(api, shape, dims.size());
   dims.back() = width_dims.back();
   symbols.back() = symbols_of(api, width, width_dims.size()).back();
@@ -162,6 +170,14 @@ void infer_like(const ort::Api* api, ort::ShapeInferContext* context, size_t sha
   check(api, ort::SetDimensions::call(api, result.get(), dims.data(), dims.size()));
   check(api, ort::SetSymbolicDimensions::call(api, result.get(), symbols.data(), symbols.size()));
   check(api, ort::ShapeInferSetOutputTypeShape::call(api, context, 0, result.get()));
+}
+
+View heads_first(void* data, int64_t heads, int64_t tokens, int64_t width) {
+  return {data, heads * tokens * width, tokens * width, width};
+}
+
+View tokens_first(void* data, int64_t heads, int64_t tokens, int64_t width) {
+  return {data, heads * tokens * width, width, heads * width};
 }
 
 Element element_of(ort::ElementType type) {

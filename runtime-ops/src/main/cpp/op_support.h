@@ -68,8 +68,17 @@ Tensor output(const ort::Api* api, ort::KernelContext* context, size_t index, co
 
 std::string to_string(const Dims& dims);
 
-// Copies the type and shape of input `shape_of` to output 0, its last dimension replaced by that of input `width_of`.
+// The callback for shape inference gets no table of functions; it uses the one that RegisterCustomOps was given.
+void set_shape_inference_api(const ort::Api* api);
+const ort::Api* shape_inference_api();
+
+// Copies the type and shape of input `shape_of` to output 0, its last dimension replaced by that of input `width_of`,
+// where both have the same number of dimensions.
 void infer_like(const ort::Api* api, ort::ShapeInferContext* context, size_t shape_of, size_t width_of);
+
+// Dense tensors [B,H,tokens,width] and [B,tokens,H,width].
+View heads_first(void* data, int64_t heads, int64_t tokens, int64_t width);
+View tokens_first(void* data, int64_t heads, int64_t tokens, int64_t width);
 
 Element element_of(ort::ElementType type);
 

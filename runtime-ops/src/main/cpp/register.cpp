@@ -17,7 +17,7 @@ ort::CustomOpDomain* domain(const ort::Api* api) {
   ort::CustomOpDomain* fresh = nullptr;
   check(api, ort::CreateCustomOpDomain::call(api, "ai.hla", &fresh));
   try {
-    for (const auto& operators : {core_operators(), info_operators()}) {
+    for (const auto& operators : {core_operators(), fused_operators(), info_operators()}) {
       for (const ort::CustomOp* op : operators) check(api, ort::CustomOpDomainAdd::call(api, fresh, op));
     }
   } catch (...) {

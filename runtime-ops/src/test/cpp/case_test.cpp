@@ -1,6 +1,6 @@
 // Runs cases of the core operator through every kernel that this CPU can run, in every element type, cut for several
-// numbers of CPUs and in both memory layouts, and compares with expected outputs. Meant to be built with sanitizers: every
-// tensor is an allocation of its own, so that a read or write beyond an end is seen.
+// numbers of CPUs, in both memory layouts, with features given and mapped, and compares with expected outputs. Meant to be
+// built with sanitizers: every tensor is an allocation of its own, so that a read or write beyond an end is seen.
 //
 //   hla_case_test [--isa NAME] FILE...
 //
@@ -174,6 +174,27 @@ double relative_error(const std::vector<double>& expected, Tensor& actual) {
   return difference == 0 ? 0 : scale == 0 ? INFINITY : difference / scale;
 }
 
+// Feature maps that change nothing, of exactly their size: the fused operator's way through the kernel.
+class IdentityMap {
+ public:
+  IdentityMap(const Type& type, int64_t heads, int64_t features)
+      : width_(features), activations_{{0, features, hla::Activation::kIdentity}} {
+    weight_ = std::make_unique<unsigned char[]>(static_cast<size_t>(heads * features * features) * type.size);
+    bias_ = std::make_unique<unsigned char[]>(static_cast<size_t>(heads * features) * type.size);
+    for (int64_t i = 0; i < heads * features; ++i) {
+      type.store(1, weight_.get() + static_cast<size_t>(i * features + i % features) * type.size);
+    }
+  }
+
+  hla::Map map() const { return {weight_.get(), bias_.get(), width_, &activations_}; }
+
+ private:
+  int64_t width_;
+  std::vector<hla::ActivationRun> activations_;
+  std::unique_ptr<unsigned char[]> weight_;
+  std::unique_ptr<unsigned char[]> bias_;
+};
+
 // Returns the number of failures.
 int run(const std::string& path, const std::string& isa) {
   const Case c = read_case(path);
@@ -192,15 +213,20 @@ int run(const std::string& path, const std::string& isa) {
           query.fill(c.query);
           key.fill(c.key);
           value.fill(c.value);
-          const hla::Problem problem{&plan,        type.element, c.batch,        c.heads,    c.queries,
+          const IdentityMap identity(type, c.heads, plan.features());
+          hla::Problem problem{&plan,        type.element, c.batch,        c.heads,    c.queries,
                                      c.keys,       c.width,      query.view(),   key.view(), value.view(),
-                                     output.view(), static_cast<float>(c.epsilon)};
-          hla::attend(*variant.kernel, problem, cpus, threads);
-          const double error = relative_error(c.expected, output);
-          if (error <= type.tolerance) continue;
-          ++failures;
-          std::printf("%s: %s %s, cut for %d CPUs, %s first: relative error %g\n", path.c_str(), variant.name, type.name,
-                      static_cast<int>(cpus), tokens_first ? "tokens" : "heads", error);
+                                     output.view(), static_cast<float>(c.epsilon), {}, {}};
+          for (const bool mapped : {false, true}) {
+            if (mapped) problem.query_map = problem.key_map = identity.map();
+            hla::attend(*variant.kernel, problem, cpus, threads);
+            const double error = relative_error(c.expected, output);
+            if (error <= type.tolerance) continue;
+            ++failures;
+            std::printf("%s: %s %s, cut for %d CPUs, %s first%s: relative error %g\n", path.c_str(), variant.name,
+                        type.name, static_cast<int>(cpus), tokens_first ? "tokens" : "heads",
+                        mapped ? ", features mapped" : "", error);
+          }
         }
       }
     }

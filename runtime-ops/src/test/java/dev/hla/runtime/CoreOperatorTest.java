@@ -98,7 +98,7 @@ class CoreOperatorTest {
   void aWrongNumberOfDimensionsFailsWhenTheSessionIsCreated() {
     List<AttributeProto> attributes = attributes(OperatorCase.GRID.get(0));
     OrtException e = assertThrows(OrtException.class, () -> createSession(attributes, new int[] {4, 3, 4}));
-    assertTrue(e.getMessage().contains("input key_features: expected 4 dimensions [B,H,tokens,R], came [?,?,?]"), e.getMessage());
+    assertTrue(e.getMessage().contains("input key_features: expected 4 dimensions [B,H,M,R], came [?,?,?]"), e.getMessage());
   }
 
   static Stream<Arguments> wrongShapes() {
@@ -106,7 +106,7 @@ class CoreOperatorTest {
         Arguments.of(shape(1, 2, 7, 9), shape(1, 2, 7, 8), shape(1, 2, 7, 15),
             "input query_features: expected a last dimension of 8, the sum of attribute ranks, came [1,2,7,9]"),
         Arguments.of(shape(1, 2, 7, 8), shape(1, 2, 9, 7), shape(1, 2, 9, 15),
-            "input key_features: expected [1,2,9,8] to fit query_features, came [1,2,9,7]"),
+            "input key_features: expected a last dimension of 8, the sum of attribute ranks, came [1,2,9,7]"),
         Arguments.of(shape(1, 2, 7, 8), shape(2, 2, 9, 8), shape(2, 2, 9, 15),
             "input key_features: expected [1,2,9,8] to fit query_features, came [2,2,9,8]"),
         Arguments.of(shape(1, 2, 7, 8), shape(1, 2, 9, 8), shape(1, 2, 8, 15),
