@@ -241,20 +241,22 @@ final class FunctionBody {
     return node(outputs, "Loop", List.of(graph("body", graph.build())), inputs);
   }
 
-  /** One of two values by {@code condition}, a bool tensor of one element; only the chosen one is computed. */
-  String choose(
-      String name, Kind kind, String condition, Function<FunctionBody, String> then,
-      Function<FunctionBody, String> otherwise) {
-    return node(List.of(unique(name)), "If", List.of(
+  /** Values by {@code condition}, a bool tensor of one element: of the two ways to them only one is taken. */
+  List<String> choose(
+      List<String> outputs, Kind kind, String condition, Function<FunctionBody, List<String>> then,
+      Function<FunctionBody, List<String>> otherwise) {
+    String name = outputs.get(0);
+    return node(outputs.stream().map(this::unique).toList(), "If", List.of(
         graph("then_branch", branch(name + "_then", kind, then)),
-        graph("else_branch", branch(name + "_else", kind, otherwise))), List.of(condition)).get(0);
+        graph("else_branch", branch(name + "_else", kind, otherwise))), List.of(condition));
   }
 
-  private GraphProto branch(String name, Kind kind, Function<FunctionBody, String> build) {
+  private GraphProto branch(String name, Kind kind, Function<FunctionBody, List<String>> build) {
     FunctionBody inner = new FunctionBody(outermost);
-    String result = build.apply(inner);
-    return GraphProto.newBuilder()
-        .setName(inner.unique(name)).addAllNode(inner.nodes).addOutput(value(result, kind.type)).build();
+    List<String> results = build.apply(inner);
+    GraphProto.Builder graph = GraphProto.newBuilder().setName(inner.unique(name)).addAllNode(inner.nodes);
+    results.forEach(result -> graph.addOutput(value(result, kind.type)));
+    return graph.build();
   }
 
   private static ValueInfoProto value(String name, TypeProto type) {

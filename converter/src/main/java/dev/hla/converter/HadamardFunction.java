@@ -9,6 +9,7 @@ import dev.hla.onnx.FunctionProto;
 import dev.hla.onnx.OperatorSetIdProto;
 import dev.hla.onnx.TensorProto.DataType;
 import java.util.List;
+import java.util.function.BiFunction;
 
 /**
  * The operators of domain ai.hla as model-local functions: plain ONNX that a runtime without the operator library
@@ -248,84 +249,150 @@ public final class HadamardFunction {
     String overlaps = f.asScalar("overlaps", f.op("overlaps_vector", "Greater", overlap, f.vector(0)));
 
     String columns = f.op("value_columns", "Add", sizes.valueDim, f.vector(1));
-    String stateShape = f.concat("state_shape", 0, batches, heads, products, columns);
+    String lead = f.concat("round_shape", 0, batches, heads);
+    String stateShape = f.concat("state_shape", 0, lead, products, columns);
+    String productsShape = f.concat("products_shape", 0, lead, products, f.vector(-1));
+    String stackedShape = f.concat("stacked_shape", 0, lead, f.vector(-1), columns);
     String weightsAsRows = f.unsqueeze("weights_as_rows", tables.weights, 1);
     // Without keys the denominator is epsilon, which may be 0, and the output is to be 0 all the same.
-    String noKeys = f.cast("no_keys", f.op("keys_are_none", "Equal", sizes.keys, f.vector(0)), DataType.FLOAT);
-    String floor = f.op("denominator_floor", "Add", noKeys, epsilon);
-    String axes = f.vector(0, 1, 2);
-    String otherFactors = f.op("other_factors", "Sub", factors.count, f.scalar(1));
-    String flat = f.concat("rows_shape", 0, f.vector(-1), sizes.valueDim);
+    String noKeys = f.op("keys_are_none", "Equal", sizes.keys, f.vector(0));
+    String floor = f.op("denominator_floor", "Where", noKeys, f.scalar(1f), epsilon);
+    Last last = last(factors, tables);
 
     return f.loop("round", rounds, List.of(), List.of("rows"), (b, round, none) -> {
       String batch = b.op("first_batch", "Div", round, sizes.heads);
       String head = b.op("first_head", "Sub", round, b.op("heads_before", "Mul", batch, sizes.heads));
-      String batchEnd = b.op("batch_end", "Add", batch, batches);
-      String headEnd = b.op("head_end", "Add", head, heads);
-      String noState = b.op("no_state", "Expand", f.scalar(0f), stateShape);
-      String state = b.loop("key_chunk", keyChunks, List.of(new Carried("state", FLOAT, noState)), List.of(), (c, i, sum) -> {
-        String begin = c.op("key_start", "Mul", keyChunk, i);
-        String starts = c.concat("key_starts", 0, batch, head, begin);
-        String ends = c.concat("key_ends", 0, batchEnd, headEnd, c.op("key_end", "Add", begin, keyChunk));
-        String values = c.cast("value_float", c.slice("value_rows", value, starts, ends, axes), DataType.FLOAT);
-        String rows = c.cast("key_float", c.slice("key_rows", key, starts, ends, axes), DataType.FLOAT);
-        String features = c.transpose("key_columns", rows, 0, 1, 3, 2);
-        String gate = c.transpose("key_gate", gate(c, factors, features), 0, 1, 3, 2);
-        String weighted = c.concat("values_and_one", 3, c.op("gated_values", "Mul", values, gate), gate);
-        String added = c.op("added_state", "MatMul", products(c, factors, tables, otherFactors, features), weighted);
-        return List.of(c.op("next_state", "Add", sum.get(0), added));
-      }).get(0);
+      String starts = b.concat("round_start", 0, batch, head);
+      String ends = b.op("round_end", "Add", starts, lead);
+      String state = b.choose(List.of("state"), FLOAT, noKeys,
+          then -> List.of(then.op("no_state", "Expand", f.scalar(0f), stateShape)),
+          some -> {
+            String values = some.cast("value_float", some.slice("value_rows", value, starts, ends, f.vector(0, 1)), DataType.FLOAT);
+            String ones = some.op("ones_column", "Expand", f.scalar(1f), f.concat("ones_shape", 0, lead, sizes.keys, f.vector(1)));
+            String columnsAndOne = some.concat("values_and_one", 3, values, ones);
+            String zeros = some.op("zero_state", "Expand", f.scalar(0f), stateShape);
+            Sides sides = sides(some, factors, tables, last, columns(some, "key", key, starts, ends));
+            return perProduct(some, "state", last, productsShape, sides, (w, chunkProducts) ->
+                w.loop("key_chunk", keyChunks, List.of(new Carried("state_sum", FLOAT, zeros)), List.of(), (c, i, sum) -> {
+                  String begin = c.op("key_start", "Mul", keyChunk, i);
+                  String end = c.op("key_end", "Add", begin, keyChunk);
+                  String added = c.op("added_state", "MatMul",
+                      chunkProducts.build(c, begin, end), c.slice("chunk_values", columnsAndOne, begin, end, f.vector(2)));
+                  return List.of(c.op("next_state", "Add", sum.get(0), added));
+                }).get(0));
+          }).get(0);
       String contraction = b.transpose("state_columns", b.op("weighted_state", "Mul", state, weightsAsRows), 0, 1, 3, 2);
-      String stacked = b.loop("query_chunk", queryChunks, List.of(), List.of("chunk_rows"), (c, i, nothing) -> {
-        String begin = c.smaller("query_start", c.op("next_query_start", "Mul", queryChunk, i), lastQueryStart);
-        String starts = c.concat("query_starts", 0, batch, head, begin);
-        String ends = c.concat("query_ends", 0, batchEnd, headEnd, c.op("query_end", "Add", begin, queryChunk));
-        String rows = c.cast("query_float", c.slice("query_rows", query, starts, ends, axes), DataType.FLOAT);
-        String features = c.transpose("query_columns", rows, 0, 1, 3, 2);
-        String plain = c.op("plain_sums", "MatMul", contraction, products(c, factors, tables, otherFactors, features));
-        String sums = c.op("sums", "Mul", plain, gate(c, factors, features));
-        String numerator = c.slice("numerator", sums, f.vector(0), sizes.valueDim, f.vector(2));
-        String denominator = c.slice("denominator", sums, sizes.valueDim, columns, f.vector(2));
-        String ratio = c.op("ratio", "Div", numerator, c.op("safe_denominator", "Add", denominator, floor));
-        return List.of(c.transpose("ratio_rows", ratio, 0, 1, 3, 2));
-      }).get(0);
-      String all = b.op("round_rows", "Reshape", stacked, flat);
-      return List.of(b.choose("trimmed_rows", FLOAT, overlaps,
-          then -> then.concat("kept_rows", 0,
-              then.slice("rows_before_overlap", all, f.vector(0), overlapStart, f.vector(0)),
-              then.slice("rows_after_overlap", all, overlapEnd, stackedQueries, f.vector(0))),
-          otherwise -> otherwise.op("untouched_rows", "Identity", all)));
+      Sides sides = sides(b, factors, tables, last, columns(b, "query", query, starts, ends));
+      String stacked = perProduct(b, "sums", last, productsShape, sides, (w, chunkProducts) ->
+          w.loop("query_chunk", queryChunks, List.of(), List.of("chunk_sums"), (c, i, nothing) -> {
+            String begin = c.smaller("query_start", c.op("next_query_start", "Mul", queryChunk, i), lastQueryStart);
+            String end = c.op("query_end", "Add", begin, queryChunk);
+            String sums = c.op("chunk_columns", "MatMul", contraction, chunkProducts.build(c, begin, end));
+            return List.of(c.transpose("chunk_rows", sums, 0, 1, 3, 2));
+          }).get(0)).get(0);
+      // Either there is one chunk or there is one head: [chunks, .., tokens, dv + 1] has the rows in the tokens' order.
+      String all = b.op("stacked_rows", "Reshape", stacked, stackedShape);
+      String sums = b.choose(List.of("trimmed_rows"), FLOAT, overlaps,
+          then -> List.of(then.concat("kept_rows", 2,
+              then.slice("rows_before_overlap", all, f.vector(0), overlapStart, f.vector(2)),
+              then.slice("rows_after_overlap", all, overlapEnd, stackedQueries, f.vector(2)))),
+          otherwise -> List.of(otherwise.op("untouched_rows", "Identity", all))).get(0);
+      String numerator = b.slice("numerator", sums, f.vector(0), sizes.valueDim, f.vector(3));
+      String denominator = b.slice("denominator", sums, sizes.valueDim, columns, f.vector(3));
+      return List.of(b.op("ratio", "Div", numerator, b.op("safe_denominator", "Add", denominator, floor)));
     }).get(0);
   }
 
-  /** Product of the gates [.., 1, tokens] of features [.., R, tokens]; ones where there is no gate. */
-  private String gate(FunctionBody b, Factors factors, String features) {
+  /** Features of a round's heads as columns: [.., R, tokens] in float. */
+  private String columns(FunctionBody b, String name, String features, String starts, String ends) {
+    String rows = b.slice(name + "_rows", features, starts, ends, f.vector(0, 1));
+    return b.transpose(name + "_columns", b.cast(name + "_float", rows, DataType.FLOAT), 0, 1, 3, 2);
+  }
+
+  /**
+   * The last multiplication that makes products, over the most numbers by far.
+   *
+   * @param factor number of the last factor
+   * @param byTable whether there is one factor, of a power above 1, and its last step is that multiplication; else every
+   *     number of one side is multiplied by every number of the other
+   * @param parents table of that step
+   * @param columns table of that step
+   */
+  private record Last(String factor, String byTable, String parents, String columns) {}
+
+  private Last last(Factors factors, Tables tables) {
+    String factor = f.op("last_factor", "Sub", factors.count, f.scalar(1));
+    String steps = f.op("steps_count", "Sub", f.op("bounds_count", "Size", tables.bounds), f.scalar(1));
+    String alone = f.op("one_factor", "Equal", factor, f.scalar(0));
+    String begin = f.op("last_table_start", "Gather", tables.bounds,
+        f.larger("last_table", f.op("last_step", "Sub", f.unsqueeze("steps_count_vector", steps, 0), f.vector(1)), f.vector(0)));
+    String end = f.vector(Long.MAX_VALUE);
+    return new Last(
+        factor,
+        f.op("by_table", "And", alone, f.op("several_steps", "Greater", steps, f.scalar(0))),
+        f.slice("last_parents", tables.parents, begin, end, f.vector(0)),
+        f.slice("last_columns", tables.columns, begin, end, f.vector(0)));
+  }
+
+  /**
+   * The two operands of the last multiplication, for all tokens of a round: [.., few, tokens] each. Gates are in
+   * {@code left}.
+   */
+  private record Sides(String left, String right) {}
+
+  private Sides sides(FunctionBody b, Factors factors, Tables tables, Last last, String features) {
     String shape = b.op("features_shape", "Shape", features);
-    String one = b.op("gate_one", "Expand", f.scalar(1f), b.concat(
-        "gate_shape", 0, b.dim("features_batches", shape, 0), b.dim("features_heads", shape, 1), f.vector(1), b.dim("features_tokens", shape, 3)));
+    String tokens = b.dim("features_tokens", shape, 3);
+    String one = b.op("ones_row", "Expand", f.scalar(1f), b.concat(
+        "row_shape", 0, b.dim("features_batches", shape, 0), b.dim("features_heads", shape, 1), f.vector(1), tokens));
+    List<String> sides = b.choose(List.of("left_side", "right_side"), FLOAT, last.byTable,
+        t -> List.of(monomials(t, factors, tables, features, f.scalar(0), f.scalar(2)), t.op("extensions", "Identity", features)),
+        e -> {
+          String before = e.loop("product", last.factor, List.of(new Carried("left_products", FLOAT, one)), List.of(), (c, i, product) -> {
+            String next = monomials(c, factors, tables, features, i, f.scalar(1));
+            String outer = c.op("outer_products", "Mul",
+                c.unsqueeze("products_as_rows", product.get(0), 3), c.unsqueeze("monomials_as_columns", next, 2));
+            return List.of(c.op("next_products", "Reshape", outer, c.concat("outer_shape", 0, f.vector(0, 0, -1), tokens)));
+          }).get(0);
+          return List.of(before, monomials(e, factors, tables, features, last.factor, f.scalar(1)));
+        });
     String gates = b.concat("gates", 2, one, b.gather("gate_rows", features, factors.gateColumns, 2));
-    return b.reduceProduct("gate", gates, 2);
+    return new Sides(b.op("gated_side", "Mul", sides.get(0), b.reduceProduct("gate", gates, 2)), sides.get(1));
   }
 
-  /** Products [.., D, tokens] of features [.., R, tokens]. */
-  private String products(FunctionBody b, Factors factors, Tables tables, String others, String features) {
-    String tokens = b.dim("products_tokens", b.op("products_features_shape", "Shape", features), 3);
-    String shape = b.concat("products_shape", 0, f.vector(0, 0, -1), tokens);
-    String first = monomials(b, factors, tables, features, f.scalar(0));
-    return b.loop("product", others, List.of(new Carried("products", FLOAT, first)), List.of(), (c, i, product) -> {
-      String next = monomials(c, factors, tables, features, c.op("next_factor", "Add", i, f.scalar(1)));
-      String outer = c.op("outer_products", "Mul",
-          c.unsqueeze("products_as_rows", product.get(0), 3), c.unsqueeze("monomials_as_columns", next, 2));
-      return List.of(c.op("next_products", "Reshape", outer, shape));
-    }).get(0);
+  /** Forms the products [.., D, chunk] of the tokens {@code begin .. end}. */
+  @FunctionalInterface
+  private interface ChunkProducts {
+    String build(FunctionBody chunk, String begin, String end);
   }
 
-  /** Monomials [.., C(r + p - 1, p), tokens] of factor {@code k}, without their weights. */
-  private String monomials(FunctionBody b, Factors factors, Tables tables, String features, String k) {
+  /**
+   * Builds {@code work} twice, once for each form of the last multiplication, and chooses outside of its loop: a nested
+   * graph costs ONNX Runtime about as much as a chunk's multiplication.
+   */
+  private List<String> perProduct(
+      FunctionBody b, String name, Last last, String productsShape, Sides sides, BiFunction<FunctionBody, ChunkProducts, String> work) {
+    return b.choose(List.of(name + "_by_product"), FLOAT, last.byTable,
+        t -> List.of(work.apply(t, (c, begin, end) -> c.op("products", "Mul",
+            c.gather("shorter", c.slice("left_chunk", sides.left, begin, end, f.vector(3)), last.parents, 2),
+            c.gather("extension", c.slice("right_chunk", sides.right, begin, end, f.vector(3)), last.columns, 2)))),
+        e -> {
+          String left = e.unsqueeze("left_as_rows", sides.left, 3);
+          String right = e.unsqueeze("right_as_columns", sides.right, 2);
+          return List.of(work.apply(e, (c, begin, end) -> c.op("products", "Reshape", c.op("all_pairs", "Mul",
+              c.slice("left_chunk", left, begin, end, f.vector(4)), c.slice("right_chunk", right, begin, end, f.vector(4))), productsShape)));
+        });
+  }
+
+  /**
+   * Monomials [.., C(r + n - 1, n), tokens] of factor {@code k}, without their weights; their degree n is the power of the
+   * factor plus 1 less {@code missing}.
+   */
+  private String monomials(FunctionBody b, Factors factors, Tables tables, String features, String k, String missing) {
     String index = b.unsqueeze("factor_index", k, 0);
     String first = b.slice("factor_rows", features,
         b.op("factor_start", "Gather", factors.starts, index), b.op("factor_end", "Gather", factors.ends, index), f.vector(2));
-    String steps = b.op("monomial_steps", "Sub", b.op("factor_power", "Gather", factors.powers, k), f.scalar(1));
+    String steps = b.op("monomial_steps", "Sub", b.op("factor_power", "Gather", factors.powers, k), missing);
     String offset = b.op("factor_offset", "Gather", tables.offsets, index);
     return b.loop("monomial", steps, List.of(new Carried("monomials", FLOAT, first)), List.of(), (c, i, monomials) -> {
       String table = c.op("table", "Add", offset, i);
@@ -334,7 +401,7 @@ public final class HadamardFunction {
       String parents = c.slice("table_parents", tables.parents, begin, end, f.vector(0));
       String columns = c.slice("table_columns", tables.columns, begin, end, f.vector(0));
       return List.of(c.op("next_monomials", "Mul",
-          c.gather("shorter", monomials.get(0), parents, 2), c.gather("extension", features, columns, 2)));
+          c.gather("shorter_monomials", monomials.get(0), parents, 2), c.gather("extending_columns", features, columns, 2)));
     }).get(0);
   }
 
