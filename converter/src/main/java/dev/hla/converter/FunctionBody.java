@@ -210,7 +210,7 @@ final class FunctionBody {
 
   /**
    * Runs {@code body} {@code rounds} times (0-dimensional int64). The body returns the next value of each carried one,
-   * then a float tensor for each of {@code stacked}, of the same shape in every round.
+   * then a tensor for each of {@code stacked}, of the same shape in every round.
    *
    * @return the last value of each carried one, then the values of all rounds stacked on a new first axis
    */
@@ -234,14 +234,14 @@ final class FunctionBody {
       graph.addOutput(value(next.get(i), carried.get(i).kind.type));
     }
     for (String each : next.subList(carried.size(), next.size())) {
-      graph.addOutput(value(each, Kind.FLOAT.type));
+      graph.addOutput(untyped(each));
     }
     graph.addAllNode(inner.nodes);
     List<String> outputs = Stream.concat(carried.stream().map(Carried::name), stacked.stream()).map(this::unique).toList();
     return node(outputs, "Loop", List.of(graph("body", graph.build())), inputs);
   }
 
-  /** Values by {@code condition}, a bool tensor of one element: of the two ways to them only one is taken. */
+  /** Values by {@code condition}, {@code kind} null if their type follows from the branches; a bool tensor of one element: of the two ways to them only one is taken. */
   List<String> choose(
       List<String> outputs, Kind kind, String condition, Function<FunctionBody, List<String>> then,
       Function<FunctionBody, List<String>> otherwise) {
@@ -255,8 +255,13 @@ final class FunctionBody {
     FunctionBody inner = new FunctionBody(outermost);
     List<String> results = build.apply(inner);
     GraphProto.Builder graph = GraphProto.newBuilder().setName(inner.unique(name)).addAllNode(inner.nodes);
-    results.forEach(result -> graph.addOutput(value(result, kind.type)));
+    results.forEach(result -> graph.addOutput(kind == null ? untyped(result) : value(result, kind.type)));
     return graph.build();
+  }
+
+  /** A value whose type follows from the body, as a function may be used with several. */
+  private static ValueInfoProto untyped(String name) {
+    return ValueInfoProto.newBuilder().setName(name).build();
   }
 
   private static ValueInfoProto value(String name, TypeProto type) {

@@ -55,11 +55,19 @@ public final class HadamardFunction {
   private static final long CONSTANT_OPSET = 12;
   /** From here on a value can be cast to the type of another, so that one body serves every type. */
   public static final long CAST_LIKE_OPSET = 15;
+  /** From here on loops and branches return bfloat16. */
+  private static final long BFLOAT16_LOOP_OPSET = 16;
 
   private final FunctionBody f;
+  /** Type of the tensors; null if the body serves every type. */
+  private final DataType type;
+  /** Whether the output is cast round by round. */
+  private final boolean castsEarly;
 
-  private HadamardFunction(FunctionBody body) {
+  private HadamardFunction(FunctionBody body, long opset, DataType type) {
     f = body;
+    this.type = opset < CAST_LIKE_OPSET ? type : null;
+    castsEarly = opset >= BFLOAT16_LOOP_OPSET;
   }
 
   /**
@@ -77,7 +85,7 @@ public final class HadamardFunction {
           + MIN_OPSET + " or newer: export the model with a newer opset");
     }
     FunctionBody body = new FunctionBody(opset, "query_features", "key_features", "value", "output");
-    new HadamardFunction(body).coreNodes(opset < CAST_LIKE_OPSET ? type : null);
+    new HadamardFunction(body, opset, type).coreNodes();
     return FunctionProto.newBuilder()
         .setDomain(DOMAIN)
         .setName(CORE)
@@ -91,7 +99,7 @@ public final class HadamardFunction {
         .build();
   }
 
-  private void coreNodes(DataType type) {
+  private void coreNodes() {
     Factors factors = factors(
         f.attribute("ranks", "value_ints", AttributeType.INTS), f.attribute("powers", "value_ints", AttributeType.INTS));
     Tables tables = tables(factors);
@@ -102,13 +110,8 @@ public final class HadamardFunction {
         f.dim("keys", valueShape, 2), f.dim("value_dim", valueShape, 3));
     String rows = attend(
         factors, tables, sizes, f.attribute("epsilon", "value_float", AttributeType.FLOAT), "query_features", "key_features", "value");
-    String shaped = f.op("output_float", "Reshape", rows,
+    f.result("output", "Reshape", List.of(), castsEarly ? rows : cast(f, rows, "value"),
         f.concat("output_shape", 0, sizes.batch, sizes.heads, sizes.queries, sizes.valueDim));
-    if (type == null) {
-      f.result("output", "CastLike", List.of(), shaped, "value");
-    } else {
-      f.result("output", "Cast", List.of(FunctionBody.integer("to", type.getNumber())), shaped);
-    }
   }
 
   /** Sizes of the tensors, each a tensor of one element. */
@@ -267,17 +270,18 @@ public final class HadamardFunction {
       String state = b.choose(List.of("state"), FLOAT, noKeys,
           then -> List.of(then.op("no_state", "Expand", f.scalar(0f), stateShape)),
           some -> {
-            String values = some.cast("value_float", some.slice("value_rows", value, starts, ends, f.vector(0, 1)), DataType.FLOAT);
             String ones = some.op("ones_column", "Expand", f.scalar(1f), f.concat("ones_shape", 0, lead, sizes.keys, f.vector(1)));
-            String columnsAndOne = some.concat("values_and_one", 3, values, ones);
             String zeros = some.op("zero_state", "Expand", f.scalar(0f), stateShape);
             Sides sides = sides(some, factors, tables, last, columns(some, "key", key, starts, ends));
             return perProduct(some, "state", last, productsShape, sides, (w, chunkProducts) ->
                 w.loop("key_chunk", keyChunks, List.of(new Carried("state_sum", FLOAT, zeros)), List.of(), (c, i, sum) -> {
                   String begin = c.op("key_start", "Mul", keyChunk, i);
                   String end = c.op("key_end", "Add", begin, keyChunk);
-                  String added = c.op("added_state", "MatMul",
-                      chunkProducts.build(c, begin, end), c.slice("chunk_values", columnsAndOne, begin, end, f.vector(2)));
+                  String rows = c.slice("value_rows", value,
+                      c.concat("value_start", 0, starts, begin), c.concat("value_end", 0, ends, end), f.vector(0, 1, 2));
+                  String values = c.concat("values_and_one", 3,
+                      c.cast("value_float", rows, DataType.FLOAT), c.slice("chunk_ones", ones, begin, end, f.vector(2)));
+                  String added = c.op("added_state", "MatMul", chunkProducts.build(c, begin, end), values);
                   return List.of(c.op("next_state", "Add", sum.get(0), added));
                 }).get(0));
           }).get(0);
@@ -288,19 +292,25 @@ public final class HadamardFunction {
             String begin = c.smaller("query_start", c.op("next_query_start", "Mul", queryChunk, i), lastQueryStart);
             String end = c.op("query_end", "Add", begin, queryChunk);
             String sums = c.op("chunk_columns", "MatMul", contraction, chunkProducts.build(c, begin, end));
-            return List.of(c.transpose("chunk_rows", sums, 0, 1, 3, 2));
+            String denominator = c.op("denominator", "Add", c.slice("denominator_row", sums, sizes.valueDim, columns, f.vector(2)), floor);
+            // The denominator's own quotient goes along: dropping it here would copy all others once more.
+            return List.of(c.transpose("chunk_rows", c.op("ratio", "Div", sums, denominator), 0, 1, 3, 2));
           }).get(0)).get(0);
       // Either there is one chunk or there is one head: [chunks, .., tokens, dv + 1] has the rows in the tokens' order.
-      String all = b.op("stacked_rows", "Reshape", stacked, stackedShape);
-      String sums = b.choose(List.of("trimmed_rows"), FLOAT, overlaps,
+      String floats = b.op("stacked_rows", "Reshape", stacked, stackedShape);
+      String all = castsEarly ? cast(b, floats, value) : floats;
+      return b.choose(List.of("round_output"), null, overlaps,
           then -> List.of(then.concat("kept_rows", 2,
-              then.slice("rows_before_overlap", all, f.vector(0), overlapStart, f.vector(2)),
-              then.slice("rows_after_overlap", all, overlapEnd, stackedQueries, f.vector(2)))),
-          otherwise -> List.of(otherwise.op("untouched_rows", "Identity", all))).get(0);
-      String numerator = b.slice("numerator", sums, f.vector(0), sizes.valueDim, f.vector(3));
-      String denominator = b.slice("denominator", sums, sizes.valueDim, columns, f.vector(3));
-      return List.of(b.op("ratio", "Div", numerator, b.op("safe_denominator", "Add", denominator, floor)));
+              then.slice("rows_before_overlap", all, f.vector(0, 0), f.concat("before_end", 0, overlapStart, sizes.valueDim), f.vector(2, 3)),
+              then.slice("rows_after_overlap", all, f.concat("after_start", 0, overlapEnd, f.vector(0)),
+                  f.concat("after_end", 0, stackedQueries, sizes.valueDim), f.vector(2, 3)))),
+          otherwise -> List.of(otherwise.slice("rows_without_denominator", all, f.vector(0), sizes.valueDim, f.vector(3))));
     }).get(0);
+  }
+
+  /** Casts from float to the type of {@code like}. */
+  private String cast(FunctionBody b, String x, String like) {
+    return type == null ? b.op("output_cast", "CastLike", x, like) : b.cast("output_cast", x, type);
   }
 
   /** Features of a round's heads as columns: [.., R, tokens] in float. */
