@@ -56,6 +56,8 @@ record Demo(
   private static final int[] FRAMES = {8, 16, 32, 64, 128};
   static final int TOKENS_PER_FRAME = 64;
   private static final long FREE_MEMORY_PER_SQUARED_TOKEN = 64;
+  /** A busy or slow machine stops at a shorter length, so that the demo stays short. */
+  private static final double SECONDS_OF_TIMING = 25;
   private static final double SECONDS_PER_LENGTH = 2;
   private static final int LEAST_ROUNDS = 2;
   private static final int MOST_ROUNDS = 20;
@@ -130,9 +132,10 @@ record Demo(
 
   private static List<Timing> timings(ModelSession a, ModelSession b, ModelSession c, int longest, Consumer<String> step) {
     List<Timing> timings = new ArrayList<>();
+    long start = System.nanoTime();
     for (int frames : FRAMES) {
       long tokens = (long) frames * TOKENS_PER_FRAME;
-      if (tokens > longest) {
+      if (tokens > longest || (System.nanoTime() - start) / 1e9 > SECONDS_OF_TIMING) {
         break;
       }
       if (freeMemory() < FREE_MEMORY_PER_SQUARED_TOKEN * tokens * tokens) {
