@@ -9,13 +9,18 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import ai.onnxruntime.OrtEnvironment;
 import ai.onnxruntime.OrtException;
 import ai.onnxruntime.OrtLoggingLevel;
+import ai.onnxruntime.OrtSession;
 import ai.onnxruntime.OrtSession.SessionOptions;
 import dev.hla.onnx.AttributeProto;
 import dev.hla.testdata.HadamardReference;
 import dev.hla.testdata.OperatorCase;
 import dev.hla.testdata.Precision;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -46,6 +51,29 @@ class CoreOperatorTest {
       double[] one = OperatorRunner.run(OP, Precision.FLOAT32, attributes(c), inputs(c), 1).values();
       double[] three = OperatorRunner.run(OP, Precision.FLOAT32, attributes(c), inputs(c), 3).values();
       assertArrayEquals(one, three, c::toString);
+    }
+  }
+
+  @Test
+  void severalRunsOfOneSessionAtOnceDoNotDisturbEachOther() throws Exception {
+    OperatorCase c = OperatorCase.GRID.stream().filter(x -> x.name().equals("gates before and after")).findFirst().orElseThrow();
+    ExecutorService callers = Executors.newFixedThreadPool(4);
+    try (SessionOptions options = new SessionOptions()) {
+      options.setIntraOpNumThreads(2);
+      HlaOperators.register(options);
+      byte[] model = OperatorRunner.model(OP, Precision.FLOAT32, attributes(c), inputs(c), new int[] {4, 4, 4}).toByteArray();
+      try (OrtSession session = OrtEnvironment.getEnvironment().createSession(model, options)) {
+        List<Future<double[]>> runs = new ArrayList<>();
+        for (int i = 0; i < 40; i++) {
+          runs.add(callers.submit(() -> OperatorRunner.run(session, Precision.FLOAT32, inputs(c)).values()));
+        }
+        for (Future<double[]> run : runs) {
+          assertArrayEquals(runs.get(0).get(), run.get());
+        }
+        assertTrue(HadamardReference.relativeError(c.expected(), runs.get(0).get()) <= Precision.FLOAT32.tolerance());
+      }
+    } finally {
+      callers.shutdown();
     }
   }
 

@@ -150,7 +150,8 @@ class HlaOperatorsTest {
   private static String probe(List<String> jvmOptions, String... environment) throws IOException, InterruptedException {
     List<String> command = new ArrayList<>(List.of(
         Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-        "-cp", System.getProperty("java.class.path")));
+        "-cp", System.getProperty("java.class.path"),
+        "-D" + NativeLibrary.CACHE_PROPERTY + "=" + System.getProperty(NativeLibrary.CACHE_PROPERTY, "target/cache")));
     command.addAll(jvmOptions);
     command.add(RegistrationProbe.class.getName());
     ProcessBuilder builder = new ProcessBuilder(command).redirectErrorStream(true);
