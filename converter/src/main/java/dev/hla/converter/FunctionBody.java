@@ -149,6 +149,26 @@ final class FunctionBody {
         .setName(constantKind).setType(type).setRefAttrName(attribute).build()));
   }
 
+  /** A constant 1-dimensional tensor of strings. */
+  String texts(String name, List<String> values) {
+    return op(name, "Constant", List.of(strings("value_strings", values)));
+  }
+
+  /** A 0-dimensional string as a tensor [1]. */
+  String oneText(String name, String text) {
+    return op(name, "Reshape", text, vector(1));
+  }
+
+  /**
+   * Whether a 0-dimensional string is {@code constant}: a bool tensor of one element. Equal takes strings only from opset
+   * 19; before, the two are the same if there is one of them without repetition.
+   */
+  String sameText(String name, String text, String constant) {
+    String both = concat(name + "_texts", 0, oneText(name + "_text", text), texts(name + "_constant", List.of(constant)));
+    String different = ops(List.of(name + "_different"), "Unique", List.of(integer("sorted", 0)), both).get(0);
+    return op(name, "Equal", op(name + "_count", "Shape", different), vector(1));
+  }
+
   /** {@code input[starts : ends]} along {@code axes}, all four 1-dimensional. */
   String slice(String name, String input, String starts, String ends, String axes) {
     return op(name, "Slice", input, starts, ends, axes);
@@ -241,7 +261,11 @@ final class FunctionBody {
     return node(outputs, "Loop", List.of(graph("body", graph.build())), inputs);
   }
 
-  /** Values by {@code condition}, {@code kind} null if their type follows from the branches; a bool tensor of one element: of the two ways to them only one is taken. */
+  /**
+   * Values by {@code condition}, a bool tensor of one element: of the two ways to them only one is taken.
+   *
+   * @param kind their type; null if it follows from the branches
+   */
   List<String> choose(
       List<String> outputs, Kind kind, String condition, Function<FunctionBody, List<String>> then,
       Function<FunctionBody, List<String>> otherwise) {
@@ -291,7 +315,7 @@ final class FunctionBody {
     return AttributeProto.newBuilder().setName(name).setType(AttributeType.FLOAT).setF(value).build();
   }
 
-  static AttributeProto strings(String name, String... values) {
+  private static AttributeProto strings(String name, List<String> values) {
     AttributeProto.Builder attribute = AttributeProto.newBuilder().setName(name).setType(AttributeType.STRINGS);
     for (String value : values) {
       attribute.addStrings(ByteString.copyFromUtf8(value));

@@ -75,6 +75,11 @@ public record OperatorCase(
       of("batch of three", 3, 2, 31, 47, 24, ranks(6, 5), powers(1, 2)),
       of("batch, long", 2, 1, 1000, 777, 15, ranks(12), powers(2)),
       of("values of 256 columns", 1, 1, 50, 70, 256, ranks(7, 3), powers(1, 1)),
+      // Many products for many tokens: beyond what any implementation takes at once.
+      of("large state, several chunks", 2, 2, 700, 500, 24, ranks(32, 32), powers(1, 1)),
+      of("large square, several chunks", 1, 2, 300, 1001, 15, ranks(45, 1), powers(2, 1)),
+      of("large state of three factors", 1, 3, 515, 259, 7, ranks(9, 8, 10), powers(1, 1, 1)),
+      of("wide factor, many heads", 2, 6, 600, 600, 1, ranks(256), powers(1)),
       // An epsilon that counts, and none.
       new OperatorCase("large epsilon", 1, 2, 7, 3, 15, ranks(5, 3), powers(1, 1), 2.5f, 71),
       new OperatorCase("epsilon zero", 1, 2, 7, 9, 15, ranks(5), powers(2), 0f, 72));
