@@ -160,4 +160,8 @@ final class Emitter {
     }
     return a.build();
   }
+
+  static AttributeProto string(String name, String value) {
+    return AttributeProto.newBuilder().setName(name).setType(AttributeType.STRING).setS(ByteString.copyFromUtf8(value)).build();
+  }
 }

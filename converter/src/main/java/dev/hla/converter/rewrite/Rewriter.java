@@ -21,6 +21,7 @@ import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.TreeSet;
 
 /**
  * Applies a {@link Plan}: chosen sites become Hadamard linear attention, everything else stays as it is, down to the
@@ -30,6 +31,7 @@ public final class Rewriter {
   private final OnnxModel model;
   private final Set<String> taken = new HashSet<>();
   private final Map<Graph, ScopeEdit> edits = new IdentityHashMap<>();
+  private final Set<String> operators = new TreeSet<>();
   private final Map<Graph, List<TensorProto>> tensorsOfRoot = new IdentityHashMap<>();
 
   private Rewriter(OnnxModel model) {
@@ -79,8 +81,40 @@ public final class Rewriter {
     }
     out.setIrVersion(Math.max(HadamardFunction.MIN_IR_VERSION, out.getIrVersion()));
     importDomain(out);
-    addFunction(out, HadamardFunction.core(model.opset(""), commonType(plan)));
+    TensorProto.DataType type = commonType(plan);
+    if (operators.contains(HadamardFunction.CORE)) {
+      addFunction(out, HadamardFunction.core(model.opset(""), type));
+    }
+    if (operators.contains(HadamardFunction.FUSED)) {
+      // Its body depends on the activations in the file, so one from an earlier conversion gives way.
+      List<FunctionProto> others = out.getFunctionsList().stream()
+          .filter(f -> !(f.getDomain().equals(HadamardFunction.DOMAIN) && f.getName().equals(HadamardFunction.FUSED))).toList();
+      out.clearFunctions().addAllFunctions(others);
+      addFunction(out, HadamardFunction.fused(model.opset(""), type, activations(out)));
+    }
     return new OnnxModel(model.path(), out.build());
+  }
+
+  private static Set<String> activations(ModelProto.Builder model) {
+    Set<String> found = new TreeSet<>();
+    activations(model.getGraph().getNodeList(), found);
+    model.getFunctionsList().forEach(f -> activations(f.getNodeList(), found));
+    return found;
+  }
+
+  private static void activations(List<NodeProto> nodes, Set<String> found) {
+    for (NodeProto n : nodes) {
+      boolean fused = n.getDomain().equals(HadamardFunction.DOMAIN) && n.getOpType().equals(HadamardFunction.FUSED);
+      for (AttributeProto a : n.getAttributeList()) {
+        if (fused && a.getName().equals("activations")) {
+          found.add(a.getS().toStringUtf8());
+        }
+        if (a.hasG()) {
+          activations(a.getG().getNodeList(), found);
+        }
+        a.getGraphsList().forEach(g -> activations(g.getNodeList(), found));
+      }
+    }
   }
 
   /** One body serves all types only from the opset on that has CastLike; in older files all sites must be of one type. */
@@ -143,10 +177,11 @@ public final class Rewriter {
     Graph graph = wiring.graph();
     ScopeEdit edit = edits.computeIfAbsent(graph, ScopeEdit::new);
     Emitter emitter = new Emitter(choice.site().name(), opset(graph), taken);
-    new SiteRewriter(choice.site(), choice.maps(), emitter).emit(choice.fitted());
-    Node last = graph.producer(wiring.output().value());
-    edit.insertBefore(last, emitter.nodes());
-    edit.remove(last);
+    SiteRewriter site = new SiteRewriter(choice.site(), choice.maps(), emitter);
+    site.emit(choice.fitted());
+    edit.insertBefore(site.replaced(), emitter.nodes());
+    edit.remove(site.replaced());
+    operators.add(site.operator());
     tensorsOfRoot.computeIfAbsent(graph.root(), k -> new ArrayList<>()).addAll(emitter.tensors());
   }
 

@@ -1,24 +1,35 @@
 package dev.hla.converter.rewrite;
 
+import dev.hla.converter.Activation;
 import dev.hla.converter.HadamardFunction;
 import dev.hla.converter.SiteMaps;
 import dev.hla.converter.attention.AttentionSite;
 import dev.hla.converter.attention.MaskOperand;
 import dev.hla.converter.attention.Operand;
 import dev.hla.converter.attention.Wiring;
+import dev.hla.converter.graph.Node;
 import dev.hla.onnx.NodeProto;
 import dev.hla.onnx.StringStringEntryProto;
 import dev.hla.onnx.TensorProto.DataType;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Set;
+import java.util.stream.Collectors;
 
-/** Lowers one site: feature maps as ordinary nodes, key mask, the core operator, and the layout the graph expects. */
+/**
+ * Lowers one site: to feature maps as ordinary nodes, key mask, the core operator and the layout the graph expects, or to
+ * one fused node.
+ */
 final class SiteRewriter {
+  private static final Set<Activation> FUSED_ACTIVATIONS = Set.of(Activation.IDENTITY, Activation.SOFTPLUS, Activation.RELU, Activation.EXP);
+
   private final AttentionSite site;
   private final Wiring wiring;
   private final SiteMaps maps;
   private final Emitter out;
   private final int type;
+  private final TokensFirst fused;
 
   SiteRewriter(AttentionSite site, SiteMaps maps, Emitter out) {
     this.site = site;
@@ -26,11 +37,71 @@ final class SiteRewriter {
     this.maps = maps;
     this.out = out;
     this.type = wiring.value().type();
+    this.fused = fusable(wiring, maps, site.heads(), type);
+  }
+
+  /** The node of the original whose output the new nodes give in its place. */
+  Node replaced() {
+    return wiring.graph().producer(result().value());
+  }
+
+  /** The operator that the site becomes: fused with its maps, or the core operator after maps of plain nodes. */
+  String operator() {
+    return fused == null ? HadamardFunction.CORE : HadamardFunction.FUSED;
+  }
+
+  private Operand result() {
+    return fused == null ? wiring.output() : fused.output();
   }
 
   /** Emits everything; the last node gives the tensor that the graph reads in place of the original's. */
   void emit(boolean fitted) {
-    Operand[] qkv = operands();
+    if (fused == null) {
+      emitCore(fitted);
+    } else {
+      emitFused(fitted);
+    }
+  }
+
+  /**
+   * One node for maps and attention, tokens before heads. It takes no mask, no hidden layer and no grouped heads; where
+   * the exporter's layout is heads first, it is taken only where the Transposes around the site make way for it.
+   */
+  private static TokensFirst fusable(Wiring wiring, SiteMaps maps, long heads, int type) {
+    boolean plain = maps != null && wiring.mask() == null && wiring.kvHeads() == heads && maps.query().hidden().isEmpty() && maps.key().hidden().isEmpty()
+        && maps.activations().stream().allMatch(FUSED_ACTIVATIONS::contains);
+    TokensFirst operands = plain ? TokensFirst.of(wiring) : null;
+    boolean oneType = operands != null && operands.query().type() == type && operands.key().type() == type
+        && (operands.output().type() == type || operands.output().type() == 0);
+    return oneType && operands.exported() ? operands : null;
+  }
+
+  private void emitFused(boolean fitted) {
+    Operand[] qkv = operands(fused.query(), fused.key(), fused.value());
+    List<String> inputs = new ArrayList<>();
+    for (Operand o : qkv) {
+      inputs.add(o.value());
+    }
+    for (String side : List.of("query", "key")) {
+      SiteMaps.Side map = side.equals("query") ? maps.query() : maps.key();
+      inputs.add(out.reals(side + ".weight", type, map.weight(), map.heads(), map.headDim(), map.width()));
+      inputs.add(out.reals(side + ".bias", type, map.bias(), map.heads(), map.width()));
+    }
+    NodeProto.Builder node = out.add(HadamardFunction.FUSED, HadamardFunction.DOMAIN, "fused", inputs, List.of(result().value()),
+        List.of(Emitter.ints("ranks", longs(maps.ranks())), Emitter.ints("powers", longs(maps.powers())), Emitter.real("epsilon", maps.epsilon()),
+            Emitter.string("activations", maps.activations().stream().map(Activation::word).collect(Collectors.joining(","))), Emitter.string("layout", Operand.BNHD),
+            Emitter.integer("num_heads", site.heads())));
+    out.replaceLast(described(node, fitted));
+  }
+
+  private NodeProto described(NodeProto.Builder node, boolean fitted) {
+    return node.addMetadataProps(entry("hla.site", site.name())).addMetadataProps(entry("hla.form", site.form()))
+        .addMetadataProps(entry("hla.source_node", site.node())).addMetadataProps(entry("hla.source_output", result().value()))
+        .addMetadataProps(entry("hla.maps", fitted ? "fitted" : "unfitted")).build();
+  }
+
+  private void emitCore(boolean fitted) {
+    Operand[] qkv = operands(wiring.query(), wiring.key(), wiring.value());
     FeatureEmitter features = new FeatureEmitter(out, maps);
     String query = features.features(headsFirst(qkv[0], "query", site.heads()), qkv[0].type(), maps.query(), "query", type);
     String key = features.features(headsFirst(qkv[1], "key", wiring.kvHeads()), qkv[1].type(), maps.key(), "key", type);
@@ -43,10 +114,7 @@ final class SiteRewriter {
     String output = direct ? result.value() : out.unique("output");
     NodeProto.Builder core = out.add(HadamardFunction.CORE, HadamardFunction.DOMAIN, "core", List.of(query, key, value), List.of(output),
         List.of(Emitter.ints("ranks", longs(maps.ranks())), Emitter.ints("powers", longs(maps.powers())), Emitter.real("epsilon", maps.epsilon())));
-    core.addMetadataProps(entry("hla.site", site.name())).addMetadataProps(entry("hla.form", site.form()))
-        .addMetadataProps(entry("hla.source_node", site.node())).addMetadataProps(entry("hla.source_output", result.value()))
-        .addMetadataProps(entry("hla.maps", fitted ? "fitted" : "unfitted"));
-    out.replaceLast(core.build());
+    out.replaceLast(described(core, fitted));
     if (!direct) {
       deliver(output, result);
     }
@@ -61,8 +129,7 @@ final class SiteRewriter {
   }
 
   /** The three operands, computed first where the operator had projections or biases inside. */
-  private Operand[] operands() {
-    Operand[] qkv = {wiring.query(), wiring.key(), wiring.value()};
+  private Operand[] operands(Operand... qkv) {
     if (wiring.weight() != null) {
       String product = out.node("MatMul", "projected", List.of(qkv[0].value(), wiring.weight()));
       String projected = wiring.bias() == null ? product : out.node("Add", "projected_bias", List.of(product, wiring.bias()));
