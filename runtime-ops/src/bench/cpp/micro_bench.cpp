@@ -1,7 +1,8 @@
 // Times the kernel alone, without a runtime, against the multiply-add peak of the same threads in the same run.
 //
 //   hla_micro_bench [--threads 2] [--tokens 4096] [--heads 12] [--dv 128] [--rounds 9] [--isa NAME]
-//                   [--type float|float16|bfloat16] [--pass both|state|output] [--map 128] [RANKS[^POWERS]...]
+//                   [--type float|float16|bfloat16] [--pass both|state|output] [--map 128] [--layout BHND|BNHD]
+//                   [RANKS[^POWERS]...]
 //   --map D: features are computed from rows of D numbers with softplus, as the fused operator does; its FLOPs count.
 //   RANKS as 16,16 or 16^2,1; without any, the list that the README's table shows.
 //
@@ -151,6 +152,7 @@ struct Options {
   const char* isa = std::getenv("HLA_ISA");
   hla::Element element = hla::Element::kFloat32;
   std::string pass = "both";
+  bool tokens_first = false;
   std::vector<Case> cases;
 };
 
@@ -171,6 +173,8 @@ Options parse(int argc, char** argv) {
     else if (name == "--map") options.map = std::stoll(value);
     else if (name == "--rounds") options.rounds = std::stoi(value);
     else if (name == "--isa") options.isa = argv[i];
+    else if (name == "--layout" && value == "BHND") options.tokens_first = false;
+    else if (name == "--layout" && value == "BNHD") options.tokens_first = true;
     else if (name == "--pass") options.pass = value;
     else if (name == "--type" && value == "float") options.element = hla::Element::kFloat32;
     else if (name == "--type" && value == "float16") options.element = hla::Element::kFloat16;
@@ -207,7 +211,10 @@ std::vector<char> random_tensor(hla::Element element, int64_t count, uint32_t se
   return bytes;
 }
 
-hla::View dense(std::vector<char>& bytes, int64_t heads, int64_t tokens, int64_t width) {
+hla::View dense(const Options& options, std::vector<char>& bytes, int64_t width) {
+  const int64_t heads = options.heads;
+  const int64_t tokens = options.tokens;
+  if (options.tokens_first) return {bytes.data(), heads * tokens * width, width, heads * width};
   return {bytes.data(), heads * tokens * width, tokens * width, width};
 }
 
@@ -235,10 +242,10 @@ void bench(const Options& options, const hla::Kernel& kernel, Threads& threads) 
                          options.tokens,
                          options.tokens,
                          options.dv,
-                         dense(q, options.heads, options.tokens, r),
-                         dense(k, options.heads, options.tokens, r),
-                         dense(v, options.heads, options.tokens, options.dv),
-                         dense(y, options.heads, options.tokens, options.dv),
+                         dense(options, q, r),
+                         dense(options, k, r),
+                         dense(options, v, options.dv),
+                         dense(options, y, options.dv),
                          1e-6f,
                          {},
                          {}};
