@@ -8,7 +8,8 @@
 // the D denominators. Panels are computed with tokens along the vector, from features transposed once per chunk.
 //
 // What each version taught. Share of the multiply-add peak of one core in the same run (AMD Zen 5, AVX-512, 48 KiB L1,
-// 1 MiB L2; 12 heads, dv = 128, 4096 tokens, float; hla_micro_bench --threads 1), at ranks 16,16 / 16^2 / 32,32 / 8,8:
+// 1 MiB L2; 12 heads, dv = 128, 4096 tokens, float; hla_micro_bench --threads 1 --clock cpu), at ranks
+// 16,16 / 16^2 / 32,32 / 8,8:
 //   1  84.0  77.0  91.0  63.6 %  as above, chunks of 256 tokens, outputs through a buffer. The register tiles alone run at
 //                                the peak; of the 16 % beside them, half was waiting for the first touch of values and
 //                                of output lines, not arithmetic.
@@ -21,8 +22,9 @@
 //                                machine; 91, 89 and 93 % in its best moments.
 // Also: AVX2 reaches 95 % of its own, lower peak, the baseline 65 % (its peak counts a multiply and an add as two). float16
 // and bfloat16 are 1 to 3 % faster than float. With the fused operator's maps (d = 128, softplus, their FLOPs counted) 16,16
-// runs at 82 % and 32,32 at 88 %; with tokens before heads, rows 6 KB apart, at 73 to 77 % and 80 to 86 %: most of the loss is
-// address translation, as 2 MB pages gave 78 to 80 % and 87 %, and prefetching to L2 or touching the rows did not. Starting each chunk's sums from zero costs nothing and keeps long sums accurate.
+// runs at 82 % and 32,32 at 88 %; with tokens before heads (--layout BNHD, rows 6 KB apart) at 73 to 77 % and 80 to 86 %.
+// Most of that loss is address translation: 2 MB pages gave 78 to 80 % and 87 %; prefetching to L2 or touching each row
+// gave nothing. Starting each chunk's sums from zero costs nothing and keeps long sums accurate.
 #pragma once
 
 #include "kernel.h"
