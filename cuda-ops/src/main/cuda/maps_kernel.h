@@ -1,0 +1,122 @@
+// Feature maps of the fused operator: z = x W + b for one head, then each factor's activation; 128 tokens by 64 features a
+// block. x and W have as many terms as their type needs to be exact, so bfloat16 costs one product and loses nothing.
+#pragma once
+
+#include "numbers.h"
+
+namespace hla::cuda {
+
+template <typename T>
+struct MapShape {
+  static constexpr int kXWords = T::kTerms * kMapTokens * kMapXPitch;  // 16-bit words: 10240 bytes a term
+  static constexpr int kWWords = T::kTerms * kMapDepth * kMapWPitch;   // 4608 bytes a term
+  static constexpr int kSharedBytes = (kXWords + kWWords) * 2;
+};
+
+HLA_DEVICE float activate(float z, int32_t activation) {
+  switch (static_cast<Activation>(activation)) {
+    case Activation::kSoftplus: return (z > 0.0f ? z : 0.0f) + log1pf(expf(-fabsf(z)));
+    case Activation::kRelu: return z < 0.0f ? 0.0f : z;  // keeps NaN
+    case Activation::kExp: return expf(z);
+    default: return z;
+  }
+}
+
+template <typename T>
+HLA_DEVICE void maps_block(const MapArgs& a, unsigned char* shared) {
+  constexpr int kTerms = T::kTerms;
+  using Raw = typename T::Raw;
+  const int thread = thread_index();
+  const int warp = thread / 32;
+  const int lane = thread % 32;
+  const int quad = lane / 4;
+  const int in_quad = lane % 4;
+
+  int64_t rest = block_index();
+  const int first_column = static_cast<int>(rest % a.column_tiles) * kMapColumns;
+  rest /= a.column_tiles;
+  const int64_t first_token = rest % a.token_tiles * kMapTokens;
+  const int64_t group = rest / a.token_tiles;
+  const int64_t head = group % a.heads;
+  const int columns = a.features - first_column < kMapColumns ? a.features - first_column : kMapColumns;
+
+  const Raw* const x = static_cast<const Raw*>(a.x.data) + group / a.heads * a.x.batch_stride + head * a.x.head_stride;
+  const Raw* const weight = static_cast<const Raw*>(a.weight) + head * a.depth * a.features + first_column;
+  const Raw* const bias = static_cast<const Raw*>(a.bias) + head * a.features + first_column;
+  uint16_t* const xs = reinterpret_cast<uint16_t*>(shared);  // [term][token][kMapXPitch]
+  uint16_t* const ws = xs + MapShape<T>::kXWords;            // [term][depth][kMapWPitch]
+
+  float sums[2][kMapColumns / 8][4] = {};
+  for (int depth = 0; depth < a.depth; depth += kMapDepth) {
+    barrier();  // the tile before has been multiplied
+    for (int piece = thread; piece < kMapTokens * kMapDepth / 8; piece += kThreads) {
+      const int row = piece / (kMapDepth / 8);
+      const int column = piece % (kMapDepth / 8) * 8;
+      const int64_t token = first_token + row;
+      Eight<T> eight;
+      eight.read(x + token * a.x.token_stride + depth + column, token < a.tokens ? a.depth - depth - column : 0, a.aligned_x);
+      eight.template write<kTerms>(xs + row * kMapXPitch + column, kMapTokens * kMapXPitch);
+    }
+    for (int piece = thread; piece < kMapDepth * kMapColumns / 8; piece += kThreads) {
+      const int row = piece / (kMapColumns / 8);
+      const int column = piece % (kMapColumns / 8) * 8;
+      Eight<T> eight;
+      eight.read(weight + static_cast<int64_t>(depth + row) * a.features + column,
+                 depth + row < a.depth ? columns - column : 0, a.aligned_weight);
+      eight.template write<kTerms>(ws + row * kMapWPitch + column, kMapDepth * kMapWPitch);
+    }
+    barrier();  // the tile is there
+
+#pragma unroll
+    for (int step = 0; step < kMapDepth; step += 16) {
+      uint32_t rows[2][kTerms][4];
+#pragma unroll
+      for (int m = 0; m < 2; ++m) {
+#pragma unroll
+        for (int i = 0; i < kTerms; ++i) {
+          load_matrices(rows[m][i],
+                        xs + (i * kMapTokens + warp * 32 + m * 16 + lane % 16) * kMapXPitch + step + lane / 16 * 8);
+        }
+      }
+#pragma unroll
+      for (int n = 0; n < kMapColumns / 16; ++n) {
+        if (n * 16 < columns) {
+          uint32_t operand[kTerms][4];
+#pragma unroll
+          for (int j = 0; j < kTerms; ++j) {
+            load_transposed(operand[j], ws + (j * kMapDepth + step + lane % 16) * kMapWPitch + n * 16 + lane / 16 * 8);
+          }
+#pragma unroll
+          for (int i = 0; i < kTerms; ++i) {
+#pragma unroll
+            for (int j = 0; i + j < kTerms; ++j) {
+#pragma unroll
+              for (int m = 0; m < 2; ++m) {
+                multiply_add(sums[m][2 * n], rows[m][i], operand[j][0], operand[j][1]);
+                multiply_add(sums[m][2 * n + 1], rows[m][i], operand[j][2], operand[j][3]);
+              }
+            }
+          }
+        }
+      }
+    }
+  }
+
+#pragma unroll
+  for (int m = 0; m < 2; ++m) {
+#pragma unroll
+    for (int n = 0; n < kMapColumns / 8; ++n) {
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        const int64_t token = first_token + warp * 32 + m * 16 + quad + i / 2 * 8;
+        const int column = n * 8 + in_quad * 2 + i % 2;
+        if (token < a.tokens && column < columns) {
+          a.result[(group * a.tokens + token) * a.features + first_column + column] =
+              activate(sums[m][n][i] + T::read(bias[column]), a.activations[first_column + column]);
+        }
+      }
+    }
+  }
+}
+
+}  // namespace hla::cuda

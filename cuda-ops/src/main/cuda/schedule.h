@@ -1,0 +1,91 @@
+// One attention call as launches: grids, shared memory, and the layout of the workspace. The same on a device and in the
+// emulation; nothing here depends on timing, so the same call on the same device gives the same bits.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernel_args.h"
+#include "row_tables.h"
+
+namespace hla::cuda {
+
+// Runs kernels in order.
+class Launcher {
+ public:
+  virtual ~Launcher() = default;
+  virtual void state(Element element, int terms, int64_t blocks, int shared, const StateArgs& args) = 0;
+  virtual void reduce(int terms, int64_t blocks, const ReduceArgs& args) = 0;
+  virtual void output(Element element, int terms, int64_t blocks, int shared, const OutputArgs& args) = 0;
+  virtual void zero(Element element, int64_t blocks, const ZeroArgs& args) = 0;
+  virtual void maps(Element element, int64_t blocks, int shared, const MapArgs& args) = 0;
+};
+
+struct Sizes {
+  int64_t batch;
+  int64_t heads;
+  int64_t queries;
+  int64_t keys;
+  int64_t width;
+};
+
+struct CoreCall {
+  Sizes sizes;
+  Element element;          // of value and output
+  Element feature_element;  // of the features: `element`, or float32 where the maps ran here
+  Rows query_features;
+  Rows key_features;
+  Rows value;
+  Rows output;
+  float epsilon;
+};
+
+// The maps of one side of the fused operator.
+struct MapCall {
+  Rows x;
+  int64_t tokens;
+  const void* weight;
+  const void* bias;
+};
+
+// How many bfloat16 terms stand for a number.
+//   float     3: 24 bits
+//   float16   2: 16 bits
+//   bfloat16  1 or 2. One is within the type's tolerance wherever a query meets many keys. A query all but orthogonal to
+//             every one of a few keys (even powers of signed features) has a tiny denominator and would show the rounding
+//             of the products: with fewer keys than this, where time hardly matters, two terms are taken.
+constexpr int64_t kKeysForOneTerm = 512;
+int terms_of(Element element, int64_t keys);
+
+class CoreSchedule {
+ public:
+  // `words` is where the tables' words lie for the kernels. Throws std::invalid_argument where a size is beyond them.
+  CoreSchedule(const RowTables& tables, const int32_t* words, const CoreCall& call, int multiprocessors, int terms);
+
+  size_t workspace_bytes() const { return workspace_bytes_; }
+  int chunks() const { return state_.chunks; }
+  void run(Launcher& launcher, void* workspace) const;
+
+ private:
+  enum class Kind { kNothing, kZeros, kAttention };
+
+  Kind kind_;
+  Element element_;
+  int terms_;
+  StateArgs state_{};
+  ReduceArgs reduce_{};
+  OutputArgs output_{};
+  ZeroArgs zero_{};
+  int64_t state_blocks_ = 0, reduce_blocks_ = 0, output_blocks_ = 0, zero_blocks_ = 0;
+  int state_shared_ = 0, output_shared_ = 0;
+  size_t state_offset_ = 0;
+  size_t workspace_bytes_ = 0;
+};
+
+// Writes features [batch, heads, tokens, features] in float32 to `result`.
+void run_maps(Launcher& launcher, Element element, const Sizes& sizes, int64_t depth, int64_t features, const MapCall& call,
+              const int32_t* activations, float* result);
+// The dense rows of such a result.
+Rows map_rows(const float* result, int64_t heads, int64_t tokens, int64_t features);
+
+}  // namespace hla::cuda

@@ -1,0 +1,26 @@
+// Runs the kernels in the emulation, in one order of threads for each seed.
+#pragma once
+
+#include "emulation.h"
+#include "maps_kernel.h"
+#include "output_kernel.h"
+#include "reduce_kernel.h"
+#include "schedule.h"
+#include "state_kernel.h"
+
+class EmulatedLauncher final : public hla::cuda::Launcher {
+ public:
+  explicit EmulatedLauncher(uint64_t seed) : seed_(seed) {}
+
+  void state(hla::Element element, int terms, int64_t blocks, int shared, const hla::cuda::StateArgs& args) override;
+  void reduce(int terms, int64_t blocks, const hla::cuda::ReduceArgs& args) override;
+  void output(hla::Element element, int terms, int64_t blocks, int shared, const hla::cuda::OutputArgs& args) override;
+  void zero(hla::Element element, int64_t blocks, const hla::cuda::ZeroArgs& args) override;
+  void maps(hla::Element element, int64_t blocks, int shared, const hla::cuda::MapArgs& args) override;
+
+ private:
+  void run(int64_t blocks, int shared, const std::function<void(unsigned char*)>& kernel) {
+    emulation::run(blocks, hla::cuda::kThreads, shared, seed_, kernel);
+  }
+  uint64_t seed_;
+};

@@ -1,0 +1,164 @@
+// Runs cases through the kernels in the emulation: every type, both layouts, tensors that begin at an odd element, several
+// cuts of the keys and several orders of threads, which must all give the same bits. Every tensor is a guarded allocation.
+//
+//   hla_emulated_test [--quick] FILE...
+//
+// --quick takes one cut, one layout and two orders of threads.
+#include <memory>
+
+#include "cases.h"
+#include "emulated_launcher.h"
+#include "guarded.h"
+
+namespace {
+
+using namespace cases;
+using hla::cuda::CoreCall;
+using hla::cuda::CoreSchedule;
+using hla::cuda::RowTables;
+using hla::cuda::Rows;
+using hla::cuda::Sizes;
+
+struct Setting {
+  const Type& type;
+  bool tokens_first;
+  bool odd;               // tensors begin one element behind an aligned address
+  int multiprocessors;
+  int terms;              // 0: the schedule's choice
+};
+
+// A tensor that begins at an aligned address or one element behind it, and ends where its memory ends.
+class Tensor {
+ public:
+  Tensor(const Setting& s, const Layout& layout) : type_(s.type), layout_(layout), skip_(s.odd ? s.type.size : 0),
+        memory_(layout.count() * s.type.size + skip_, 16) {
+    std::memset(memory_.data(), 0xff, memory_.size());
+  }
+  Tensor(const Setting& s, const Layout& layout, const std::vector<float>& dense) : Tensor(s, layout) {
+    store_all(type_, layout_, dense, data());
+  }
+  unsigned char* data() { return memory_.data() + skip_; }
+  Rows rows() { return layout_.rows(data()); }
+  const Layout& layout() const { return layout_; }
+
+ private:
+  const Type& type_;
+  Layout layout_;
+  int64_t skip_;
+  Guarded memory_;
+};
+
+template <typename T>
+std::unique_ptr<Guarded> copy_of(const std::vector<T>& values) {
+  auto memory = std::make_unique<Guarded>(static_cast<int64_t>(values.size() * sizeof(T)), 16);
+  if (!values.empty()) std::memcpy(memory->data(), values.data(), memory->size());
+  return memory;
+}
+
+// The output's bytes in the layout of the setting.
+std::vector<unsigned char> attend(const Case& c, const RowTables& tables, const Setting& s, uint64_t seed) {
+  EmulatedLauncher launcher(seed);
+  const int64_t columns = c.depth > 0 ? c.depth : c.features();
+  Tensor query(s, {c.batch, c.heads, c.queries, columns, s.tokens_first}, c.query);
+  Tensor key(s, {c.batch, c.heads, c.keys, columns, s.tokens_first}, c.key);
+  Tensor value(s, {c.batch, c.heads, c.keys, c.width, s.tokens_first}, c.value);
+  Tensor output(s, {c.batch, c.heads, c.queries, c.width, s.tokens_first});
+  const auto words = copy_of(tables.words());
+  const Sizes sizes{c.batch, c.heads, c.queries, c.keys, c.width};
+  CoreCall call{sizes,       s.type.element, s.type.element,  query.rows(),
+                key.rows(),  value.rows(),   output.rows(),   static_cast<float>(c.epsilon)};
+
+  std::unique_ptr<Guarded> query_features, key_features;
+  if (c.depth > 0) {
+    const auto parameters = [&](int64_t rows, const std::vector<float>& values) {
+      return std::make_unique<Tensor>(s, Layout{1, c.heads, rows, c.features(), false}, values);
+    };
+    const auto query_weight = parameters(c.depth, c.query_weight);
+    const auto query_bias = parameters(1, c.query_bias);
+    const auto key_weight = parameters(c.depth, c.key_weight);
+    const auto key_bias = parameters(1, c.key_bias);
+    const auto activations = copy_of(c.activation_of_feature());
+    const auto map = [&](Tensor& x, int64_t tokens, Tensor& weight, Tensor& bias, std::unique_ptr<Guarded>& features) {
+      features = std::make_unique<Guarded>(c.batch * c.heads * tokens * c.features() * 4, 16);
+      std::memset(features->data(), 0xff, features->size());
+      auto* const result = reinterpret_cast<float*>(features->data());
+      run_maps(launcher, s.type.element, sizes, c.depth, c.features(), {x.rows(), tokens, weight.data(), bias.data()},
+               reinterpret_cast<const int32_t*>(activations->data()), result);
+      return hla::cuda::map_rows(result, c.heads, tokens, c.features());
+    };
+    call.feature_element = Element::kFloat32;
+    call.query_features = map(query, c.queries, *query_weight, *query_bias, query_features);
+    call.key_features = map(key, c.keys, *key_weight, *key_bias, key_features);
+  }
+
+  const int terms = s.terms > 0 ? s.terms : hla::cuda::terms_of(s.type.element, c.keys);
+  const CoreSchedule schedule(tables, reinterpret_cast<const int32_t*>(words->data()), call, s.multiprocessors, terms);
+  Guarded workspace(static_cast<int64_t>(schedule.workspace_bytes()), 256);
+  std::memset(workspace.data(), 0xff, workspace.size());
+  schedule.run(launcher, workspace.data());
+  return {output.data(), output.data() + output.layout().count() * s.type.size};
+}
+
+double error_of(const Case& c, const Setting& s, const std::vector<unsigned char>& bytes) {
+  return relative_error(c.expected, s.type, {c.batch, c.heads, c.queries, c.width, s.tokens_first}, bytes.data());
+}
+
+std::string describe(const Setting& s) {
+  return std::string(s.type.name) + (s.tokens_first ? ", tokens first" : ", heads first") + (s.odd ? ", odd address" : "") +
+         ", " + std::to_string(s.multiprocessors) + " multiprocessors" +
+         (s.terms > 0 ? ", " + std::to_string(s.terms) + " terms" : std::string());
+}
+
+// Returns the number of failures, and keeps the largest error of each type.
+int run(const std::string& path, bool quick, double (&largest)[3]) {
+  const Case c = read_case(path);
+  const RowTables tables(hla::MonomialPlan(c.ranks, c.powers));
+  int failures = 0;
+  const auto fail = [&](const Setting& s, const std::string& what) {
+    ++failures;
+    std::printf("%s: %s: %s\n", path.c_str(), describe(s).c_str(), what.c_str());
+    std::fflush(stdout);
+  };
+  for (size_t t = 0; t < 3; ++t) {
+    const Type& type = kTypes[t];
+    std::vector<Setting> settings{{type, false, false, 1, 0}};
+    if (!quick) {
+      settings.push_back({type, true, true, 40, 0});
+      // Both precisions of bfloat16, whatever the schedule takes; the tolerance is promised for its choice only.
+      if (type.element == Element::kBfloat16 && c.keys >= hla::cuda::kKeysForOneTerm) settings.push_back({type, false, false, 4, 2});
+    }
+    for (const Setting& s : settings) {
+      const std::vector<unsigned char> first = attend(c, tables, s, 0);
+      const double error = error_of(c, s, first);
+      if (error > largest[t]) largest[t] = error;
+      if (!(error <= type.tolerance)) fail(s, "relative error " + std::to_string(error));
+      if (attend(c, tables, s, 1) != first) fail(s, "another order of threads gives other bits");
+    }
+  }
+  return failures;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  bool quick = false;
+  int cases = 0;
+  int failures = 0;
+  double largest[3] = {};
+  for (int i = 1; i < argc; ++i) {
+    if (std::strcmp(argv[i], "--quick") == 0) {
+      quick = true;
+      continue;
+    }
+    try {
+      failures += run(argv[i], quick, largest);
+      ++cases;
+    } catch (const std::exception& e) {
+      std::printf("%s: %s\n", argv[i], e.what());
+      ++failures;
+    }
+  }
+  std::printf("%d cases, %d failures; largest relative errors: float %.2g, float16 %.2g, bfloat16 %.2g\n", cases, failures,
+              largest[0], largest[1], largest[2]);
+  return failures == 0 && cases > 0 ? 0 : 1;
+}
