@@ -1,11 +1,10 @@
-// What the core and the fused operator have in common: attributes ranks, powers and epsilon, the kernel, the messages, and
-// the callbacks that differ in nothing but the kernel's class.
+// What the core and the fused operator have in common on every device: attributes ranks, powers and epsilon, the messages,
+// and the callbacks that differ in nothing but the kernel's class.
 #pragma once
 
 #include <memory>
 #include <string>
 
-#include "isa.h"
 #include "launcher.h"
 #include "monomials.h"
 #include "op_support.h"
@@ -19,8 +18,7 @@ class HadamardNode {
         what_(node.what()),
         element_(element_of(type)),
         plan_(make_plan(node)),
-        epsilon_(node.real("epsilon")),
-        kernel_(*selected_kernel().kernel) {}
+        epsilon_(node.real("epsilon")) {}
 
   const ort::Api* api() const { return api_; }
   int64_t features() const { return plan_.features(); }
@@ -29,13 +27,14 @@ class HadamardNode {
     throw std::invalid_argument(what_ + "input " + input + ": expected " + expected + ", came " + to_string(came));
   }
 
-  // Fills in what the node knows, and runs.
-  void run(ort::KernelContext* context, Problem problem) const {
+  const MonomialPlan& plan() const { return plan_; }
+
+ protected:
+  // Fills in what the node knows.
+  void complete(Problem& problem) const {
     problem.plan = &plan_;
     problem.element = element_;
     problem.epsilon = epsilon_;
-    SessionThreads threads(api_, context);
-    attend(kernel_, problem, available_cpus(), threads);
   }
 
  private:
@@ -54,18 +53,18 @@ class HadamardNode {
   Element element_;
   MonomialPlan plan_;
   float epsilon_;
-  const Kernel& kernel_;
 };
 
 struct TypedOp : ort::CustomOp {
   ort::ElementType type;
 };
 
-// An operator of one element type. OpKernel has kName, kInputs, a constructor (api, node, type), api() and compute(context).
+// An operator of one element type. OpKernel has kName, kInputs, kProvider, a constructor (api, node, type), api() and compute(context).
 template <typename OpKernel>
 TypedOp make_typed_op(ort::ElementType type) {
   TypedOp op{common_callbacks(), type};
   op.GetName = [](const ort::CustomOp*) { return OpKernel::kName; };
+  op.GetExecutionProviderType = [](const ort::CustomOp*) { return OpKernel::kProvider; };
   op.GetInputTypeCount = [](const ort::CustomOp*) { return OpKernel::kInputs; };
   op.GetInputType = [](const ort::CustomOp* self, size_t) { return static_cast<const TypedOp*>(self)->type; };
   op.GetOutputType = [](const ort::CustomOp* self, size_t) { return static_cast<const TypedOp*>(self)->type; };

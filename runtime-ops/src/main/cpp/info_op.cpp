@@ -3,6 +3,7 @@
 // because a node without any would be folded into a constant; its value is not read.
 #include <cstring>
 
+#include "cuda_plugin.h"
 #include "isa.h"
 #include "op_support.h"
 #include "ops.h"
@@ -23,13 +24,16 @@ std::string quoted(const std::string& text) {
   return out + "\"";
 }
 
-std::string describe() {
+std::string describe(const ort::Api* api) {
   const Selection& selection = selected_kernel();
   std::string json = "{\"library\":\"hla_ops\",\"version\":" + quoted(HLA_VERSION);
   json += ",\"device\":\"cpu\",\"instruction_set\":" + quoted(selection.kernel->name);
   json += ",\"kernel\":" + quoted(selection.kernel->description);
   json += ",\"reason\":" + quoted(selection.reason);
   json += ",\"cpus\":" + std::to_string(available_cpus());
+  const CudaPlugin& cuda = cuda_plugin(api);
+  json += ",\"cuda\":{\"plugin\":" + quoted(cuda.path) + ",\"kernels\":" + quoted(cuda.description);
+  json += ",\"missing\":" + quoted(cuda.missing) + "}";
   json += ",\"variants\":[";
   bool first = true;
   for (const Variant& variant : variants()) {
@@ -49,7 +53,7 @@ ort::Status* create(const ort::CustomOp*, const ort::Api* api, const ort::Kernel
 ort::Status* compute(void* kernel, ort::KernelContext* context) {
   const ort::Api* api = static_cast<const InfoKernel*>(kernel)->api;
   return guard(api, [&] {
-    const std::string json = describe();
+    const std::string json = describe(api);
     const Tensor result = output(api, context, 0, {static_cast<int64_t>(json.size())});
     std::memcpy(result.data, json.data(), json.size());
   });

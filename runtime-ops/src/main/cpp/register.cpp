@@ -1,6 +1,7 @@
 // The one symbol that this library exports. The runtime calls it for each SessionOptions that names the library.
 #include <mutex>
 
+#include "cuda_plugin.h"
 #include "isa.h"
 #include "op_support.h"
 #include "ops.h"
@@ -17,7 +18,7 @@ ort::CustomOpDomain* domain(const ort::Api* api) {
   ort::CustomOpDomain* fresh = nullptr;
   check(api, ort::CreateCustomOpDomain::call(api, "ai.hla", &fresh));
   try {
-    for (const auto& operators : {core_operators(), fused_operators(), info_operators()}) {
+    for (const auto& operators : {core_operators(), fused_operators(), info_operators(), cuda_plugin(api).operators}) {
       for (const ort::CustomOp* op : operators) check(api, ort::CustomOpDomainAdd::call(api, fresh, op));
     }
   } catch (...) {

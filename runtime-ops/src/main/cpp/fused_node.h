@@ -4,23 +4,23 @@
 // layout BHND: tensors [B,H,tokens,width]. BNHD: [B,tokens,H,width], or packed [B,tokens,H*width] with num_heads.
 // Each of query, key and value may be packed or not; the output is as the query. Attribute activations is one string,
 // such as "softplus,identity".
+#pragma once
+
 #include "hadamard_node.h"
-#include "ops.h"
 
 namespace hla {
-namespace {
 
-struct Sizes {
-  int64_t batch, heads, tokens, width;
-};
-
-class FusedKernel : public HadamardNode {
+template <typename Node>
+class FusedKernel : public Node {
  public:
+  using Node::api;
+  using Node::fail;
+  using Node::features;
   static constexpr const char* kName = "FusedHadamardLinearAttention";
   static constexpr size_t kInputs = 7;
 
-  FusedKernel(const ort::Api* api, const NodeInfo& node, ort::ElementType type)
-      : HadamardNode(api, node, type), tokens_first_(read_layout(node)), activations_(read_activations(node)) {
+  FusedKernel(const ort::Api* table, const NodeInfo& node, ort::ElementType type)
+      : Node(table, node, type), tokens_first_(read_layout(node)), activations_(read_activations(node)) {
     if (node.integer("num_heads", heads_) && heads_ < 1) {
       node.fail("attribute num_heads: expected a number from 1, came " + std::to_string(heads_));
     }
@@ -66,10 +66,14 @@ class FusedKernel : public HadamardNode {
     problem.output = view(result.data, {q.batch, q.heads, q.tokens, v.width});
     problem.query_map = {query_weight.data, query_bias.data, q.width, &activations_};
     problem.key_map = {key_weight.data, key_bias.data, k.width, &activations_};
-    run(context, problem);
+    this->run(context, problem);
   }
 
  private:
+  struct Sizes {
+    int64_t batch, heads, tokens, width;
+  };
+
   static constexpr const char* kInputNames[kInputs] = {"query",      "key",        "value",   "query_weight",
                                                        "query_bias", "key_weight", "key_bias"};
 
@@ -149,9 +153,5 @@ class FusedKernel : public HadamardNode {
   std::vector<ActivationRun> activations_;
   int64_t heads_ = 0;  // attribute num_heads, 0 where there is none
 };
-
-}  // namespace
-
-std::vector<const ort::CustomOp*> fused_operators() { return typed_operators<FusedKernel>(); }
 
 }  // namespace hla

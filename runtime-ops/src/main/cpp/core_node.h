@@ -1,16 +1,20 @@
-// ai.hla::HadamardLinearAttention, version 1: the struct that the runtime sees, and its checks.
+// ai.hla::HadamardLinearAttention, version 1: its checks, on whatever device Node runs.
+#pragma once
+
 #include "hadamard_node.h"
-#include "ops.h"
 
 namespace hla {
-namespace {
 
-class CoreKernel : public HadamardNode {
+template <typename Node>
+class CoreKernel : public Node {
  public:
+  using Node::api;
+  using Node::fail;
+  using Node::features;
   static constexpr const char* kName = "HadamardLinearAttention";
   static constexpr size_t kInputs = 3;
 
-  CoreKernel(const ort::Api* api, const NodeInfo& node, ort::ElementType type) : HadamardNode(api, node, type) {
+  CoreKernel(const ort::Api* table, const NodeInfo& node, ort::ElementType type) : Node(table, node, type) {
     for (size_t i = 0; i < kInputs; ++i) {
       const Dims stated = node.stated_input(i);
       if (!stated.empty()) check_input(i, stated);
@@ -45,7 +49,7 @@ class CoreKernel : public HadamardNode {
     problem.key_features = heads_first(key.data, heads, keys, features());
     problem.value = heads_first(value.data, heads, keys, width);
     problem.output = heads_first(result.data, heads, queries, width);
-    run(context, problem);
+    this->run(context, problem);
   }
 
  private:
@@ -60,9 +64,5 @@ class CoreKernel : public HadamardNode {
     }
   }
 };
-
-}  // namespace
-
-std::vector<const ort::CustomOp*> core_operators() { return typed_operators<CoreKernel>(); }
 
 }  // namespace hla

@@ -1,0 +1,12 @@
+// The core and the fused operator on the CPU.
+#include "core_node.h"
+#include "cpu_node.h"
+#include "fused_node.h"
+#include "ops.h"
+
+namespace hla {
+
+std::vector<const ort::CustomOp*> core_operators() { return typed_operators<CoreKernel<CpuNode>>(); }
+std::vector<const ort::CustomOp*> fused_operators() { return typed_operators<FusedKernel<CpuNode>>(); }
+
+}  // namespace hla
