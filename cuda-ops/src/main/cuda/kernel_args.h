@@ -110,14 +110,19 @@ struct ZeroArgs {
   int64_t queries;
 };
 
-enum class Activation : int32_t { kIdentity, kSoftplus, kRelu, kExp };
+// Features below ends[i] and from ends[i - 1] on take kinds[i].
+struct Activations {
+  int32_t count;
+  int32_t ends[8];
+  Activation kinds[8];
+};
 
 // features = activation(x W + b), in float32
 struct MapArgs {
   Rows x;
-  const void* weight;         // [heads, depth, features]
-  const void* bias;           // [heads, features]
-  const int32_t* activations; // [features]
+  const void* weight;  // [heads, depth, features]
+  const void* bias;    // [heads, features]
+  Activations activations;
   bool aligned_x;
   bool aligned_weight;
   int32_t heads;

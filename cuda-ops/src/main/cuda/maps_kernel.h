@@ -13,8 +13,17 @@ struct MapShape {
   static constexpr int kSharedBytes = (kXWords + kWWords) * 2;
 };
 
-HLA_DEVICE float activate(float z, int32_t activation) {
-  switch (static_cast<Activation>(activation)) {
+HLA_DEVICE Activation activation_of(const Activations& all, int feature) {
+  Activation kind = all.kinds[0];
+#pragma unroll
+  for (int i = 1; i < 8; ++i) {
+    if (i < all.count && feature >= all.ends[i - 1]) kind = all.kinds[i];
+  }
+  return kind;
+}
+
+HLA_DEVICE float activate(float z, Activation activation) {
+  switch (activation) {
     case Activation::kSoftplus: return (z > 0.0f ? z : 0.0f) + log1pf(expf(-fabsf(z)));
     case Activation::kRelu: return z < 0.0f ? 0.0f : z;  // keeps NaN
     case Activation::kExp: return expf(z);
@@ -46,7 +55,7 @@ HLA_DEVICE void maps_block(const MapArgs& a, unsigned char* shared) {
   uint16_t* const xs = reinterpret_cast<uint16_t*>(shared);  // [term][token][kMapXPitch]
   uint16_t* const ws = xs + MapShape<T>::kXWords;            // [term][depth][kMapWPitch]
 
-  float sums[2][kMapColumns / 8][4] = {};
+  float sums[kMapColumns / 8][2][4] = {};  // [fragment of columns][fragment of rows]
   for (int depth = 0; depth < a.depth; depth += kMapDepth) {
     barrier();  // the tile before has been multiplied
     for (int piece = thread; piece < kMapTokens * kMapDepth / 8; piece += kThreads) {
@@ -86,17 +95,7 @@ HLA_DEVICE void maps_block(const MapArgs& a, unsigned char* shared) {
           for (int j = 0; j < kTerms; ++j) {
             load_transposed(operand[j], ws + (j * kMapDepth + step + lane % 16) * kMapWPitch + n * 16 + lane / 16 * 8);
           }
-#pragma unroll
-          for (int i = 0; i < kTerms; ++i) {
-#pragma unroll
-            for (int j = 0; i + j < kTerms; ++j) {
-#pragma unroll
-              for (int m = 0; m < 2; ++m) {
-                multiply_add(sums[m][2 * n], rows[m][i], operand[j][0], operand[j][1]);
-                multiply_add(sums[m][2 * n + 1], rows[m][i], operand[j][2], operand[j][3]);
-              }
-            }
-          }
+          multiply_terms(sums[2 * n], sums[2 * n + 1], rows, operand);
         }
       }
     }
@@ -112,7 +111,7 @@ HLA_DEVICE void maps_block(const MapArgs& a, unsigned char* shared) {
         const int column = n * 8 + in_quad * 2 + i % 2;
         if (token < a.tokens && column < columns) {
           a.result[(group * a.tokens + token) * a.features + first_column + column] =
-              activate(sums[m][n][i] + T::read(bias[column]), a.activations[first_column + column]);
+              activate(sums[n][m][i] + T::read(bias[column]), activation_of(a.activations, first_column + column));
         }
       }
     }

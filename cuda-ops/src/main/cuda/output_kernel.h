@@ -58,7 +58,7 @@ HLA_DEVICE void output_block(const OutputArgs& a, unsigned char* shared) {
   const float* const lane_nodes = nodes + warp * 32 + quad * 4;
   const bool busy = block_token + warp * 32 < a.queries;
 
-  float sums[2][kColumns / 8 + 1][4] = {};
+  float sums[kColumns / 8 + 1][2][4] = {};  // [fragment of columns][fragment of rows]
   copy_tile(0);
   int tile = 0;
   for (int s = 0; s < a.segments; ++s) {
@@ -117,29 +117,15 @@ HLA_DEVICE void output_block(const OutputArgs& a, unsigned char* shared) {
             for (int j = 0; j < kTerms; ++j) {
               load_transposed(operand[j], terms + (j * kOutputRows + step) * kPitch + matrix_row + n * 16);
             }
-#pragma unroll
-            for (int i = 0; i < kTerms; ++i) {
-#pragma unroll
-              for (int j = 0; i + j < kTerms; ++j) {
-#pragma unroll
-                for (int m = 0; m < 2; ++m) {
-                  multiply_add(sums[m][2 * n], rows[m][i], operand[j][0], operand[j][1]);
-                  multiply_add(sums[m][2 * n + 1], rows[m][i], operand[j][2], operand[j][3]);
-                }
-              }
-            }
+            multiply_terms(sums[2 * n], sums[2 * n + 1], rows, operand);
           }
         }
+        uint32_t denominators[kTerms][2];
 #pragma unroll
         for (int j = 0; j < kTerms; ++j) {
-          uint32_t operand[2];
-          load_transposed(operand, terms + (j * kOutputRows + step + row_of_place) * kPitch + kColumns);
-#pragma unroll
-          for (int i = 0; i + j < kTerms; ++i) {
-#pragma unroll
-            for (int m = 0; m < 2; ++m) multiply_add(sums[m][kColumns / 8], rows[m][i], operand[0], operand[1]);
-          }
+          load_transposed(denominators[j], terms + (j * kOutputRows + step + row_of_place) * kPitch + kColumns);
         }
+        multiply_terms(sums[kColumns / 8], rows, denominators);
       }
     }
   }
@@ -151,15 +137,15 @@ HLA_DEVICE void output_block(const OutputArgs& a, unsigned char* shared) {
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
       // The denominator is in column 0 of its fragment, which the first lane of the four holds.
-      const float denominator = shuffle(sums[m][kColumns / 8][2 * half], lane & ~3) + a.epsilon;
+      const float denominator = shuffle(sums[kColumns / 8][m][2 * half], lane & ~3) + a.epsilon;
       const int64_t token = first_token + 2 * m + half;
       if (token >= a.queries) continue;
       typename T::Raw* const to = output + token * a.output.token_stride;
 #pragma unroll
       for (int n = 0; n < kColumns / 8; ++n) {
         const int column = n * 8 + in_quad * 2;
-        const float first = sums[m][n][2 * half] / denominator;
-        const float second = sums[m][n][2 * half + 1] / denominator;
+        const float first = sums[n][m][2 * half] / denominator;
+        const float second = sums[n][m][2 * half + 1] / denominator;
         if (a.paired && column + 1 < columns) {
           store_pair<T>(to + column, first, second);
         } else {

@@ -150,7 +150,7 @@ void CoreSchedule::run(Launcher& launcher, void* workspace) const {
 }
 
 void run_maps(Launcher& launcher, Element element, const Sizes& sizes, int64_t depth, int64_t features, const MapCall& call,
-              const int32_t* activations, float* result) {
+              const Activations& activations, float* result) {
   const int64_t groups = sizes.batch * sizes.heads;
   if (groups == 0 || call.tokens == 0) return;
   MapArgs args{};

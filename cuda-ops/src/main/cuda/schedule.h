@@ -84,7 +84,7 @@ class CoreSchedule {
 
 // Writes features [batch, heads, tokens, features] in float32 to `result`.
 void run_maps(Launcher& launcher, Element element, const Sizes& sizes, int64_t depth, int64_t features, const MapCall& call,
-              const int32_t* activations, float* result);
+              const Activations& activations, float* result);
 // The dense rows of such a result.
 Rows map_rows(const float* result, int64_t heads, int64_t tokens, int64_t features);
 

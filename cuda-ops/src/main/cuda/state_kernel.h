@@ -99,8 +99,9 @@ HLA_DEVICE void state_block(const StateArgs& a, unsigned char* shared) {
     }
   };
 
-  float sums[2][kColumns / 8 + 1][4] = {};
-  const uint32_t ones = quad == 0 ? 0x3f803f80u : 0u;
+  float sums[kColumns / 8 + 1][2][4] = {};  // [fragment of columns][fragment of rows]
+  const uint32_t one = quad == 0 ? 0x3f803f80u : 0u;
+  const uint32_t ones[1][2] = {{one, one}};
 
   barrier();
   if (kAhead) fetch(begin);
@@ -148,26 +149,10 @@ HLA_DEVICE void state_block(const StateArgs& a, unsigned char* shared) {
           for (int j = 0; j < kValueTerms; ++j) {
             load_transposed(operand[j], matrix_row + (j * kStateTokens + step) * kPitch + n * 16);
           }
-#pragma unroll
-          for (int i = 0; i < kTerms; ++i) {
-#pragma unroll
-            for (int j = 0; j < kValueTerms; ++j) {
-              if (i + j < kTerms) {
-#pragma unroll
-                for (int m = 0; m < 2; ++m) {
-                  multiply_add(sums[m][2 * n], rows[m][i], operand[j][0], operand[j][1]);
-                  multiply_add(sums[m][2 * n + 1], rows[m][i], operand[j][2], operand[j][3]);
-                }
-              }
-            }
-          }
+          multiply_terms(sums[2 * n], sums[2 * n + 1], rows, operand);
         }
       }
-#pragma unroll
-      for (int i = 0; i < kTerms; ++i) {
-#pragma unroll
-        for (int m = 0; m < 2; ++m) multiply_add(sums[m][kColumns / 8], rows[m][i], ones, ones);
-      }
+      multiply_terms(sums[kColumns / 8], rows, ones);
     }
   }
 
@@ -180,10 +165,10 @@ HLA_DEVICE void state_block(const StateArgs& a, unsigned char* shared) {
     for (int n = 0; n <= kColumns / 8; ++n) {
       if (n * 8 < columns || n == kColumns / 8) {
         float* const to = partial + m * 16 * kPitch + n * 8;
-        to[0] = sums[m][n][0];
-        to[1] = sums[m][n][1];
-        to[8 * kPitch] = sums[m][n][2];
-        to[8 * kPitch + 1] = sums[m][n][3];
+        to[0] = sums[n][m][0];
+        to[1] = sums[n][m][1];
+        to[8 * kPitch] = sums[n][m][2];
+        to[8 * kPitch + 1] = sums[n][m][3];
       }
     }
   }

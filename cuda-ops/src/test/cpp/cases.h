@@ -1,7 +1,7 @@
 // Cases of the operators, as a file or made up, and tensors of the three types in both layouts.
 //
 // A file is what EmulatedKernelsTest writes, little-endian: int64 batch, heads, queries, keys, value width, depth, number of
-// factors, ranks, powers, activations (numbers of hla::cuda::Activation); float64 epsilon; float32 inputs; float64 expected
+// factors, ranks, powers, activations (numbers of hla::Activation); float64 epsilon; float32 inputs; float64 expected
 // output. With depth 0 the inputs are the core operator's (query features, key features, value), else the fused one's
 // (query, key, value, query weight, query bias, key weight, key bias), query and key with `depth` columns.
 #pragma once
@@ -33,13 +33,15 @@ struct Case {
     for (int64_t rank : ranks) sum += rank;
     return sum;
   }
-  // The activation of every feature.
-  std::vector<int32_t> activation_of_feature() const {
-    std::vector<int32_t> all;
+  hla::cuda::Activations activation_runs() const {
+    hla::cuda::Activations runs{static_cast<int32_t>(ranks.size()), {}, {}};
+    int64_t end = 0;
     for (size_t f = 0; f < ranks.size(); ++f) {
-      all.insert(all.end(), static_cast<size_t>(ranks[f]), static_cast<int32_t>(activations[f]));
+      end += ranks[f];
+      runs.ends[f] = static_cast<int32_t>(end);
+      runs.kinds[f] = static_cast<hla::Activation>(activations[f]);
     }
-    return all;
+    return runs;
   }
 };
 

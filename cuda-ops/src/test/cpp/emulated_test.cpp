@@ -77,13 +77,12 @@ std::vector<unsigned char> attend(const Case& c, const RowTables& tables, const 
     const auto query_bias = parameters(1, c.query_bias);
     const auto key_weight = parameters(c.depth, c.key_weight);
     const auto key_bias = parameters(1, c.key_bias);
-    const auto activations = copy_of(c.activation_of_feature());
     const auto map = [&](Tensor& x, int64_t tokens, Tensor& weight, Tensor& bias, std::unique_ptr<Guarded>& features) {
       features = std::make_unique<Guarded>(c.batch * c.heads * tokens * c.features() * 4, 16);
       std::memset(features->data(), 0xff, features->size());
       auto* const result = reinterpret_cast<float*>(features->data());
       run_maps(launcher, s.type.element, sizes, c.depth, c.features(), {x.rows(), tokens, weight.data(), bias.data()},
-               reinterpret_cast<const int32_t*>(activations->data()), result);
+               c.activation_runs(), result);
       return hla::cuda::map_rows(result, c.heads, tokens, c.features());
     };
     call.feature_element = Element::kFloat32;

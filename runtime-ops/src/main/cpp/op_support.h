@@ -42,6 +42,7 @@ class NodeInfo {
   NodeInfo(const ort::Api* api, const ort::KernelInfo* info, const char* op);
 
   const std::string& what() const { return what_; }
+  const ort::KernelInfo* info() const { return info_; }
   [[noreturn]] void fail(const std::string& message) const { throw std::invalid_argument(what_ + message); }
 
   std::vector<int64_t> ints(const char* name) const;
