@@ -13,6 +13,7 @@
 #include "guarded.h"
 
 #if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #endif
 
@@ -181,6 +182,10 @@ void entry() {
 void Block::start(Thread& thread) {
   thread.state = State::kReady;
   thread.copies.clear();
+#if defined(__SANITIZE_ADDRESS__)
+  // What the thread before left there when it ended.
+  __asan_unpoison_memory_region(thread.stack, kStackBytes);
+#endif
 #if defined(__x86_64__)
   // As if `entry` had been switched away from before its first instruction: six registers, its address, and a return
   // address that is never used and makes the stack's alignment what it is after a call.
