@@ -12,6 +12,7 @@ import dev.hla.converter.attention.SiteReport;
 import dev.hla.converter.rewrite.Choice;
 import dev.hla.converter.rewrite.ConvertedFile;
 import dev.hla.converter.rewrite.Kept;
+import dev.hla.converter.rewrite.Lowering;
 import dev.hla.converter.rewrite.Plan;
 import dev.hla.converter.rewrite.Rewriter;
 import dev.hla.converter.rewrite.SiteSelection;
@@ -54,6 +55,10 @@ final class ConvertCommand extends Verb {
       description = "weights in files of their own: refer to them, or put them beside the new file: ${COMPLETION-CANDIDATES}")
   ExternalData.Mode externalData;
 
+  @Option(names = "--operator", paramLabel = "OPERATOR", defaultValue = "fused",
+      description = "fused: maps and attention in one node where a site allows it; core: maps as ordinary nodes (default ${DEFAULT-VALUE})")
+  Lowering operator;
+
   @Option(names = "--dry-run", description = "say what would change, write nothing")
   boolean dryRun;
 
@@ -86,7 +91,7 @@ final class ConvertCommand extends Verb {
     }
     FeatureMaps fitted = maps == null ? null : FeatureMaps.load(existing(maps));
     Plan plan = new SiteSelection(fitted, unfitted ? spec : null, sites, kinds, minTokens).plan(model.toString(), report);
-    Rewriter.Rewritten rewritten = Rewriter.rewrite(source, plan);
+    Rewriter.Rewritten rewritten = Rewriter.rewrite(source, plan, operator);
     if (!dryRun) {
       ConvertedFile.write(rewritten, output, externalData, force);
     }

@@ -14,8 +14,8 @@ import java.util.List;
  * @param maps fitted or unfitted
  * @param output the tensor that the node makes
  * @param sourceOutput the tensor of the original model that it takes the place of, or "" where the node does not tell
- * @param queryFeatures the tensor [B, H, N, R], or "" for the fused operator, which never forms it
- * @param keyFeatures the tensor [B, H, M, R], or ""
+ * @param queryFeatures the tensor [B, H, N, R]; of a fused node, the one that {@link FusedFeatures} adds
+ * @param keyFeatures the tensor [B, H, M, R], likewise
  * @param ranks rank of each factor
  * @param powers power of each factor
  * @param epsilon added to the denominator
@@ -24,7 +24,7 @@ public record ConvertedSite(
     String name, String form, String maps, String output, String sourceOutput, String queryFeatures, String keyFeatures,
     List<Integer> ranks, List<Integer> powers, double epsilon) {
   static final String DOMAIN = "ai.hla";
-  private static final String CORE = "HadamardLinearAttention";
+  static final String CORE = "HadamardLinearAttention";
 
   /** The converted attentions at the top level of a model's graph, in its order. */
   public static List<ConvertedSite> of(ModelProto model) {
@@ -41,7 +41,7 @@ public record ConvertedSite(
     return new ConvertedSite(
         site.isEmpty() ? node.getName() : site, metadata(node, "hla.form"), metadata(node, "hla.maps"),
         node.getOutput(0), metadata(node, "hla.source_output"),
-        core ? node.getInput(0) : "", core ? node.getInput(1) : "",
+        core ? node.getInput(0) : FusedFeatures.name(node, "query"), core ? node.getInput(1) : FusedFeatures.name(node, "key"),
         ranks, powers.isEmpty() ? ranks.stream().map(rank -> 1).toList() : powers,
         node.getAttributeList().stream().filter(a -> a.getName().equals("epsilon")).mapToDouble(AttributeProto::getF).findFirst().orElse(0));
   }

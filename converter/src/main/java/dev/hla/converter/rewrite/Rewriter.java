@@ -29,13 +29,15 @@ import java.util.TreeSet;
  */
 public final class Rewriter {
   private final OnnxModel model;
+  private final Lowering lowering;
   private final Set<String> taken = new HashSet<>();
   private final Map<Graph, ScopeEdit> edits = new IdentityHashMap<>();
   private final Set<String> operators = new TreeSet<>();
   private final Map<Graph, List<TensorProto>> tensorsOfRoot = new IdentityHashMap<>();
 
-  private Rewriter(OnnxModel model) {
+  private Rewriter(OnnxModel model, Lowering lowering) {
     this.model = model;
+    this.lowering = lowering;
   }
 
   /**
@@ -48,10 +50,15 @@ public final class Rewriter {
 
   /** @throws dev.hla.converter.HlaException if the result would be no valid model */
   public static Rewritten rewrite(OnnxModel model, Plan plan) {
+    return rewrite(model, plan, Lowering.FUSED);
+  }
+
+  /** As {@link #rewrite(OnnxModel, Plan)}, with a choice of operators. */
+  public static Rewritten rewrite(OnnxModel model, Plan plan, Lowering lowering) {
     if (plan.choices().isEmpty()) {
       return new Rewritten(model, Set.of());
     }
-    Rewriter rewriter = new Rewriter(model);
+    Rewriter rewriter = new Rewriter(model, lowering);
     OnnxModel result = rewriter.apply(plan);
     ModelChecker.check(result);
     Set<String> tensors = new HashSet<>();
@@ -177,7 +184,7 @@ public final class Rewriter {
     Graph graph = wiring.graph();
     ScopeEdit edit = edits.computeIfAbsent(graph, ScopeEdit::new);
     Emitter emitter = new Emitter(choice.site().name(), opset(graph), taken);
-    SiteRewriter site = new SiteRewriter(choice.site(), choice.maps(), emitter);
+    SiteRewriter site = new SiteRewriter(choice.site(), choice.maps(), lowering, emitter);
     site.emit(choice.fitted());
     edit.insertBefore(site.replaced(), emitter.nodes());
     edit.remove(site.replaced());

@@ -31,13 +31,13 @@ final class SiteRewriter {
   private final int type;
   private final TokensFirst fused;
 
-  SiteRewriter(AttentionSite site, SiteMaps maps, Emitter out) {
+  SiteRewriter(AttentionSite site, SiteMaps maps, Lowering lowering, Emitter out) {
     this.site = site;
     this.wiring = site.wiring();
     this.maps = maps;
     this.out = out;
     this.type = wiring.value().type();
-    this.fused = fusable(wiring, maps, site.heads(), type);
+    this.fused = lowering == Lowering.CORE ? null : fusable(wiring, maps, site.heads(), type);
   }
 
   /** The node of the original whose output the new nodes give in its place. */
@@ -64,8 +64,8 @@ final class SiteRewriter {
   }
 
   /**
-   * One node for maps and attention, tokens before heads. It takes no mask, no hidden layer and no grouped heads; where
-   * the exporter's layout is heads first, it is taken only where the Transposes around the site make way for it.
+   * The operands of one node for maps and attention, tokens before heads, or null. The node takes no mask, no hidden layer
+   * and no grouped heads.
    */
   private static TokensFirst fusable(Wiring wiring, SiteMaps maps, long heads, int type) {
     boolean plain = maps != null && wiring.mask() == null && wiring.kvHeads() == heads && maps.query().hidden().isEmpty() && maps.key().hidden().isEmpty()
@@ -73,7 +73,7 @@ final class SiteRewriter {
     TokensFirst operands = plain ? TokensFirst.of(wiring) : null;
     boolean oneType = operands != null && operands.query().type() == type && operands.key().type() == type
         && (operands.output().type() == type || operands.output().type() == 0);
-    return oneType && operands.exported() ? operands : null;
+    return oneType ? operands : null;
   }
 
   private void emitFused(boolean fitted) {

@@ -10,10 +10,8 @@ import java.util.List;
 /**
  * A site's operands with tokens before heads, as projections leave them: [B, N, H, d] or packed [B, N, H*d]. Where the
  * graph has heads first, the Transposes that made it so are looked through; they go if nothing else reads them.
- *
- * @param exported whether the exporter itself attends in this layout, so that heads first would need new Transposes
  */
-record TokensFirst(Operand query, Operand key, Operand value, Operand output, boolean exported) {
+record TokensFirst(Operand query, Operand key, Operand value, Operand output) {
   private static final long[] SWAP = {0, 2, 1, 3};
 
   /** Null if not all four can be had in this layout. */
@@ -26,8 +24,7 @@ record TokensFirst(Operand query, Operand key, Operand value, Operand output, bo
     if (q == null || k == null || v == null || o == null || !q.axes().equals(o.axes())) {
       return null;
     }
-    boolean exported = List.of(w.query(), w.key(), w.value(), w.output()).stream().noneMatch(x -> x.axes().equals(Operand.BHND));
-    return new TokensFirst(q, k, v, o, exported);
+    return new TokensFirst(q, k, v, o);
   }
 
   private static Operand above(Graph graph, Operand x) {
