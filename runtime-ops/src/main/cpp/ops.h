@@ -10,5 +10,6 @@ namespace hla {
 std::vector<const ort::CustomOp*> core_operators();
 std::vector<const ort::CustomOp*> fused_operators();
 std::vector<const ort::CustomOp*> info_operators();
+std::vector<const ort::CustomOp*> peak_operators();
 
 }  // namespace hla

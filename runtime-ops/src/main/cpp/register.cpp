@@ -18,7 +18,8 @@ ort::CustomOpDomain* domain(const ort::Api* api) {
   ort::CustomOpDomain* fresh = nullptr;
   check(api, ort::CreateCustomOpDomain::call(api, "ai.hla", &fresh));
   try {
-    for (const auto& operators : {core_operators(), fused_operators(), info_operators(), cuda_plugin(api).operators}) {
+    for (const auto& operators :
+         {core_operators(), fused_operators(), info_operators(), peak_operators(), cuda_plugin(api).operators}) {
       for (const ort::CustomOp* op : operators) check(api, ort::CustomOpDomainAdd::call(api, fresh, op));
     }
   } catch (...) {

@@ -14,13 +14,13 @@ import dev.hla.runtime.FlowSampler;
 import dev.hla.runtime.Machine;
 import dev.hla.runtime.ModelSession;
 import dev.hla.runtime.Npz;
+import dev.hla.runtime.ProcessMemory;
 import dev.hla.runtime.RandomInputs;
 import dev.hla.runtime.Tensor;
 import dev.hla.runtime.Verification;
 import dev.hla.runtime.Vocabulary;
 import dev.hla.testdata.ShapesWan;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -138,7 +138,7 @@ record Demo(
       if (tokens > longest || (System.nanoTime() - start) / 1e9 > SECONDS_OF_TIMING) {
         break;
       }
-      if (freeMemory() < FREE_MEMORY_PER_SQUARED_TOKEN * tokens * tokens) {
+      if (ProcessMemory.available() < FREE_MEMORY_PER_SQUARED_TOKEN * tokens * tokens) {
         step.accept("no timing of " + tokens + " tokens: the original needs more memory than is free here");
         break;
       }
@@ -170,18 +170,6 @@ record Demo(
       }
     }
     return best;
-  }
-
-  /** What the system can give without swapping, as far as Java can tell. */
-  private static long freeMemory() {
-    Path info = Path.of("/proc/meminfo");
-    try {
-      return Files.readAllLines(info).stream().filter(line -> line.startsWith("MemAvailable:"))
-          .mapToLong(line -> Long.parseLong(line.replaceAll("\\D", "")) * 1024).findFirst().orElse(Long.MAX_VALUE);
-    } catch (IOException e) {
-      // No such file outside Linux: nothing to hold the timing back for.
-      return Long.MAX_VALUE;
-    }
   }
 
   /** Sites that were converted, as verify prints them. */

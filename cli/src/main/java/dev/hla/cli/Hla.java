@@ -32,6 +32,7 @@ import picocli.CommandLine.UnmatchedArgumentException;
       VerifyCommand.class,
       GenerateCommand.class,
       DoctorCommand.class,
+      BenchCommand.class,
       DemoCommand.class,
     })
 public final class Hla implements Runnable {

@@ -66,7 +66,7 @@ abstract class Verb implements Callable<Integer> {
   final void warn(String message) {
     if (!quiet) {
       PrintWriter err = spec.commandLine().getErr();
-      err.println("hla " + spec.name() + ": " + message);
+      err.println(spec.qualifiedName() + ": " + message);
       err.flush();
     }
   }

@@ -152,6 +152,15 @@ public final class Tensor {
     return new Tensor(type, wanted.clone(), data);
   }
 
+  /** The first elements under a shape of their number, in shared memory. */
+  public Tensor leading(long... wanted) {
+    int bytes = byteSize(type, wanted);
+    if (bytes > data.capacity()) {
+      throw new IllegalArgumentException(this + " is smaller than " + Arrays.toString(wanted));
+    }
+    return new Tensor(type, wanted.clone(), data.duplicate().clear().limit(bytes).slice().order(ByteOrder.nativeOrder()));
+  }
+
   /** The type and shape, such as float32[1, 3, 8]. */
   @Override
   public String toString() {
