@@ -81,9 +81,8 @@ final class BenchOpCommand extends Verb {
     List<OutputFile> files = files();
     Described machine = machine();
     BenchRun.Result result;
-    // Three ranks and three softmax, opened and measured: a count of the steps would be a guess.
-    try (Progress progress = progress("step", 0)) {
-      result = BenchRun.run(settings, step -> progress.step());
+    try (Progress progress = progress("", 0)) {
+      result = BenchRun.run(settings, progress::step);
     }
     Document document = new Document(result.peakGflops(), result.bestPeakGflops(), machine,
         new Problem(1, heads, headDim, type.toString(), threads, seconds), result.rows(), result.growth(), result.leftOut());

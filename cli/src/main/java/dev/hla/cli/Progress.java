@@ -30,6 +30,15 @@ final class Progress implements AutoCloseable {
     }
   }
 
+  /** For work whose steps cannot be counted beforehand: draws what comes next. */
+  void step(String next) {
+    if (err != null) {
+      drawn = System.nanoTime();
+      err.print("\r" + what + next + "\u001b[K");
+      err.flush();
+    }
+  }
+
   @Override
   public void close() {
     if (err != null && drawn != 0) {
