@@ -1,5 +1,7 @@
 package dev.hla.testdata;
 
+import dev.hla.onnx.TensorProto.DataType;
+
 /**
  * The element types of the operators: conversion to and from their bits, and how close an implementation must come to
  * {@link HadamardReference} by {@link HadamardReference#relativeError}.
@@ -18,6 +20,15 @@ public enum Precision {
   /** Largest error allowed. */
   public double tolerance() {
     return tolerance;
+  }
+
+  /** TensorProto.DataType. */
+  public int dataType() {
+    return switch (this) {
+      case FLOAT32 -> DataType.FLOAT_VALUE;
+      case FLOAT16 -> DataType.FLOAT16_VALUE;
+      case BFLOAT16 -> DataType.BFLOAT16_VALUE;
+    };
   }
 
   /** Bits of the numbers in a 16-bit type, rounded to nearest, ties to even. */

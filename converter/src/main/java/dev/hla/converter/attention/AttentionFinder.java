@@ -8,6 +8,7 @@ import dev.hla.onnx.FunctionProto;
 import dev.hla.onnx.OperatorSetIdProto;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
 
 /**
  * Finds every attention of a model, in whatever form its exporter wrote it, in the main graph, in bodies of If, Loop and
@@ -27,11 +28,14 @@ public final class AttentionFinder {
   public static SiteReport find(OnnxModel model) {
     AttentionFinder finder = new AttentionFinder();
     String file = model.path().toString();
-    finder.search(Graph.of(model.proto().getGraph(), file), model.opset(""));
-    for (FunctionProto f : model.proto().getFunctionsList()) {
-      if (!f.getDomain().equals(OWN_DOMAIN)) {
-        finder.search(Graph.of(f, file), opset(f, model.opset("")));
-      }
+    Graph main = Graph.of(model.proto().getGraph(), file);
+    List<Graph> functions = model.proto().getFunctionsList().stream().filter(f -> !f.getDomain().equals(OWN_DOMAIN)).map(f -> Graph.of(f, file)).toList();
+    if (functions.stream().allMatch(f -> anchors(f).isEmpty())) {
+      finder.search(main, null, model.opset(""), Set.of());
+    } else {
+      CallSites calls = CallSites.of(main, functions);
+      finder.search(main, calls.shapes(main), model.opset(""), Set.of());
+      functions.forEach(f -> finder.search(f, calls.shapes(f), opset(f.function(), model.opset("")), calls.constants(f)));
     }
     return new SiteReport(List.copyOf(finder.sites), List.copyOf(finder.rest));
   }
@@ -45,13 +49,13 @@ public final class AttentionFinder {
     return otherwise;
   }
 
-  private void search(Graph root, long opset) {
-    List<Node> anchors = new ArrayList<>();
-    collect(root, anchors);
+  /** @param known the shapes under the graph, or null to infer them if they are needed */
+  private void search(Graph root, Shapes known, long opset, Set<String> constantInputs) {
+    List<Node> anchors = anchors(root);
     if (anchors.isEmpty()) {
       return;
     }
-    Context context = new Context(root, Shapes.infer(root), opset);
+    Context context = new Context(root, known != null ? known : Shapes.infer(root), opset, constantInputs);
     KindTracer kinds = new KindTracer(context, new StreamTracer(root, context));
     SiteBuilder builder = new SiteBuilder(context, kinds);
     for (Node anchor : anchors) {
@@ -64,6 +68,12 @@ public final class AttentionFinder {
         rest.add(new NotAttention(anchor.label(), anchor.op(), e.getMessage()));
       }
     }
+  }
+
+  private static List<Node> anchors(Graph root) {
+    List<Node> anchors = new ArrayList<>();
+    collect(root, anchors);
+    return anchors;
   }
 
   private static void collect(Graph graph, List<Node> anchors) {

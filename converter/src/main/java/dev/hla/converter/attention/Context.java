@@ -19,9 +19,11 @@ final class Context {
   final long opset;
   private final Set<String> constants = new HashSet<>();
 
-  Context(Graph root, Shapes shapes, long opset) {
+  /** @param constantInputs of a function: those that every caller hands weights */
+  Context(Graph root, Shapes shapes, long opset, Set<String> constantInputs) {
     this.shapes = shapes;
     this.opset = opset;
+    constants.addAll(constantInputs);
     collectConstants(root);
   }
 

@@ -16,7 +16,19 @@ public final class Shapes {
 
   /** Infers everything under a root graph; inner graphs are covered, too. */
   public static Shapes infer(Graph root) {
+    return infer(root, Map.of(), Map.of());
+  }
+
+  /**
+   * Infers everything under the body of a function whose callers tell what they hand it.
+   *
+   * @param dims of its inputs, as far as they are known
+   * @param types of its inputs
+   */
+  public static Shapes infer(Graph root, Map<String, List<Dim>> dims, Map<String, Integer> types) {
     Shapes shapes = new Shapes();
+    dims.forEach(shapes::set);
+    types.forEach(shapes::setType);
     new ShapeInference(shapes).run(root);
     return shapes;
   }
