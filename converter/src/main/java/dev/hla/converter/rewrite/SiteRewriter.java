@@ -13,6 +13,7 @@ import dev.hla.onnx.StringStringEntryProto;
 import dev.hla.onnx.TensorProto.DataType;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.List;
 import java.util.Set;
 import java.util.stream.Collectors;
@@ -104,9 +105,12 @@ final class SiteRewriter {
     Operand[] qkv = operands(wiring.query(), wiring.key(), wiring.value());
     FeatureEmitter features = new FeatureEmitter(out, maps);
     String query = features.features(headsFirst(qkv[0], "query", site.heads()), qkv[0].type(), maps.query(), "query", type);
-    String key = features.features(headsFirst(qkv[1], "key", wiring.kvHeads()), qkv[1].type(), maps.key(), "key", type);
+    // A mask takes a product, which ONNX Runtime's CPU provider has not for bfloat16.
+    int working = wiring.mask() != null && type == DataType.BFLOAT16_VALUE ? DataType.FLOAT_VALUE : type;
+    String key = features.features(headsFirst(qkv[1], "key", wiring.kvHeads()), qkv[1].type(), maps.key(), "key", working);
     if (wiring.mask() != null) {
-      key = out.node("Mul", "masked_key_features", List.of(key, keyFactor(wiring.mask())));
+      key = out.node("Mul", "masked_key_features", List.of(key, keyFactor(wiring.mask(), working)));
+      key = working == type ? key : out.cast(key, type, "masked_key_features");
     }
     String value = headsFirst(qkv[2], "value", wiring.kvHeads());
     Operand result = wiring.output();
@@ -176,13 +180,14 @@ final class SiteRewriter {
   /** Grouped-query attention: each head of key and value serves several query heads in a row. */
   private String repeated(String value, String side, long heads) {
     String apart = out.unsqueeze(value, side + "_grouped", 2);
-    String wide = out.node("Expand", side + "_repeated", List.of(apart, out.integers(side + ".groups", 1, 1, site.heads() / heads, 1, 1)));
+    // Not by Expand: ONNX Runtime's CPU provider has none for bfloat16.
+    String wide = out.node("Concat", side + "_repeated", Collections.nCopies((int) (site.heads() / heads), apart), Emitter.integer("axis", 2));
     // A Reshape copies size i for a 0 at place i only; the channels at place 3 stand at place 4 here, so they are given.
     return out.reshape(wide, side + "_all_heads", 0, site.heads(), -1, site.headDim());
   }
 
   /** What each key's features are multiplied with, [.., M, 1]: 0 for a masked key, exp(m / P) for a mask m that is added. */
-  private String keyFactor(MaskOperand mask) {
+  private String keyFactor(MaskOperand mask, int type) {
     String factor = mask.value();
     switch (mask.form()) {
       case KEEP -> factor = out.cast(factor, type, "kept_keys");

@@ -46,7 +46,7 @@ public final class Dim {
   }
 
   /** A size that nothing names; place makes it distinct. */
-  static Dim unnamed(String place) {
+  public static Dim unnamed(String place) {
     return symbol(UNNAMED + place);
   }
 

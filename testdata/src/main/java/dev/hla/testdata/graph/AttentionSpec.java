@@ -100,9 +100,9 @@ public record AttentionSpec(AttentionForm form, AttentionMask mask, Precision ty
     return !packed && !shortMask && (type != Precision.BFLOAT16 || form == AttentionForm.MANUAL_FLOAT_OPERANDS);
   }
 
-  /** Whether the CPU provider runs what is left of the model after conversion: all but a scale of bfloat16 outside the site. */
+  /** Whether the CPU provider runs what is left after conversion: all but a scale or an Expand of bfloat16 outside the site. */
   public boolean runsConverted() {
-    return type != Precision.BFLOAT16 || form != AttentionForm.SCALE_BEFORE_HEADS;
+    return type != Precision.BFLOAT16 || form != AttentionForm.SCALE_BEFORE_HEADS && form != AttentionForm.GROUPED_EXPAND;
   }
 
   public int keyHeads() {

@@ -42,7 +42,8 @@ final class CoreWriter {
       }
       case MANUAL_FLOAT_SOFTMAX -> {
         String scores = masked(g.op("Mul", product(q, k), scalar(SCALE)));
-        yield valued(g.cast(softmax(g.cast(scores, DataType.FLOAT_VALUE)), type), v);
+        String p = new CoreWriter(g, spec, mask, DataType.FLOAT_VALUE).softmax(g.cast(scores, DataType.FLOAT_VALUE));
+        yield valued(g.cast(p, type), v);
       }
       case MANUAL_FLOAT_OPERANDS -> floatOperands(q, k, v);
       case SCALE_BEFORE_HEADS, NO_SCALE -> valued(softmax(masked(product(q, k))), v);

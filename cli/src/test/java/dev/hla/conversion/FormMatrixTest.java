@@ -1,0 +1,200 @@
+package dev.hla.conversion;
+
+import static org.junit.jupiter.api.Assertions.assertAll;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.hla.converter.HadamardFunction;
+import dev.hla.converter.HlaException;
+import dev.hla.converter.SiteMaps;
+import dev.hla.converter.attention.AttentionSite;
+import dev.hla.converter.attention.Kind;
+import dev.hla.converter.attention.SiteReport;
+import dev.hla.onnx.ModelProto;
+import dev.hla.onnx.ValueInfoProto;
+import dev.hla.runtime.ElementType;
+import dev.hla.runtime.Tensor;
+import dev.hla.testdata.HadamardReference;
+import dev.hla.testdata.Precision;
+import dev.hla.testdata.SiteReference;
+import dev.hla.testdata.graph.AttentionMask;
+import dev.hla.testdata.graph.AttentionModel;
+import dev.hla.testdata.graph.AttentionSpec;
+import dev.hla.testdata.graph.AttentionSpec.Sizes;
+import dev.hla.testdata.graph.Placement;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/**
+ * Every form of attention that exporters emit: found as what it is, and converted into what the definition says, on the
+ * original's own q, k and v. Cells that ONNX Runtime's CPU provider cannot run ({@link AttentionSpec#runsOnCpu}) check
+ * the rest all the same.
+ */
+class FormMatrixTest {
+  private static final int D = AttentionSpec.HEAD_DIM;
+  private static final int H = AttentionSpec.HEADS;
+
+  static List<AttentionSpec> cells() {
+    return FormMatrix.cells();
+  }
+
+  static List<AttentionSpec> convertibleCells() {
+    return cells().stream().filter(c -> c.maskEffect() != AttentionMask.Effect.FULL && c.opset() >= HadamardFunction.MIN_OPSET).toList();
+  }
+
+  @Test
+  void theMatrixIsWide() {
+    Set<Object> seen = cells().stream().flatMap(c -> Stream.<Object>of(c.form(), c.mask(), c.type(), c.opset(), c.projection(), c.placement(), c.dynamic()))
+        .collect(Collectors.toSet());
+    assertTrue(cells().size() > 600 && seen.size() == 29 + 14 + 3 + FormMatrix.OPSETS.size() + 6 + 5 + 2, cells().size() + " cells, " + seen);
+  }
+
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("cells")
+  void isFoundAsWhatItIs(AttentionSpec cell) {
+    AttentionModel model = AttentionModel.of(cell);
+    SiteReport report = Conversion.find(model.model());
+    assertEquals(1, report.sites().size(), () -> "not found: " + report.notAttention());
+    AttentionSite site = report.sites().get(0);
+    boolean kept = cell.maskEffect() == AttentionMask.Effect.FULL;
+    assertAll(
+        () -> assertEquals("/block/attn/" + cell.form().anchor(), site.node()),
+        () -> assertEquals("block.attn", site.name()),
+        () -> assertEquals(cell.form().reported(), site.form()),
+        () -> assertEquals(cell.cross() ? Kind.CROSS : Kind.SELF, site.kind()),
+        () -> assertEquals(H, site.heads()),
+        () -> assertEquals(D, site.headDim()),
+        () -> assertEquals(cell.maskEffect().name(), site.mask().name()),
+        () -> assertEquals(cell.scale(), site.scale(), cell.type() == Precision.FLOAT32 ? 1e-6 : 2e-3),
+        () -> assertEquals(cell.type().dataType(), site.dtype()),
+        () -> assertEquals(cell.dynamic() ? "tokens" : "12", String.valueOf(site.queryTokens())),
+        () -> assertEquals(cell.dynamic() ? (cell.cross() ? "context_tokens" : "tokens") : cell.cross() ? "7" : "12", String.valueOf(site.keyTokens())),
+        () -> assertEquals(!kept, site.convertible(), site.reason()),
+        () -> assertTrue(!kept || site.reason().startsWith("the mask depends on the query"), site.reason()),
+        () -> assertEquals(List.of(), report.notAttention()));
+  }
+
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("cells")
+  void runsBeforehand(AttentionSpec cell) {
+    AttentionModel model = AttentionModel.of(cell);
+    Map<String, Tensor> inputs = fed(cell, model.inputs(AttentionSpec.FIRST, 1));
+    if (cell.runsOnCpu()) {
+      double[] y = numbers(Conversion.run(model.model(), inputs, false, List.of("y")).get("y"));
+      assertTrue(IntStream.range(0, y.length).allMatch(i -> Double.isFinite(y[i])));
+    } else {
+      // If a newer runtime can run it after all, say so, and let it be tested.
+      assertThrows(HlaException.class, () -> Conversion.run(model.model(), inputs, false, List.of("y")));
+    }
+  }
+
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("convertibleCells")
+  void convertsIntoTheDefinition(AttentionSpec cell) {
+    AttentionModel model = AttentionModel.of(cell);
+    Conversion conversion = Conversion.of(model.model());
+    new Untouched(model.model(), conversion.converted()).check(conversion.report().sites().get(0).name(), moreTransposes(cell));
+    if (!cell.runsConverted()) {
+      return;
+    }
+    SiteMaps maps = conversion.plan().choices().get(0).maps();
+    for (Sizes sizes : cell.dynamic() ? List.of(AttentionSpec.FIRST, AttentionSpec.SECOND) : List.of(AttentionSpec.FIRST)) {
+      AttentionModel.Inputs inputs = model.inputs(sizes, 2);
+      double[] expected = expected(model, maps, inputs, sizes);
+      boolean inMain = model.merged() != null;
+      ModelProto observed = inMain ? withOutput(conversion.converted(), model.merged()) : conversion.converted();
+      for (boolean library : new boolean[] {true, false}) {
+        String wanted = inMain ? model.merged() : "y";
+        double[] actual = numbers(Conversion.run(observed, fed(cell, inputs), library, List.of(wanted)).get(wanted));
+        double error = HadamardReference.relativeError(inMain ? expected : projected(model, expected), actual);
+        assertTrue(error <= cell.type().tolerance(), () -> (library ? "with" : "without") + " the library " + error + " from the definition");
+      }
+    }
+  }
+
+  /** Reading what has tokens before heads takes a Transpose each, until an operator reads it where it is. */
+  private static int moreTransposes(AttentionSpec cell) {
+    return switch (cell.form()) {
+      case EINSUM_TOKENS_FIRST -> 4;
+      case EINSUM_ODD_LETTERS -> 3;
+      case ONNX_ATTENTION_4D -> 0;
+      default -> cell.form().isOperator() ? 4 : 0;
+    };
+  }
+
+  /** [B, N, H * d] in float64. */
+  static double[] expected(AttentionModel model, SiteMaps maps, AttentionModel.Inputs inputs, Sizes sizes) {
+    Map<String, Tensor> qkv = Conversion.run(model.operands(), Conversion.tensors(inputs.feeds()), false, List.of("query", "key", "value"));
+    double[] attended = SiteReference.attend(maps, sizes.batch(), H, model.spec().keyHeads(), sizes.tokens(), model.keys(sizes), D,
+        numbers(qkv.get("query")), numbers(qkv.get("key")), numbers(qkv.get("value")), inputs.keyWeights());
+    return HadamardReference.swapTokensAndHeads(sizes.batch(), H, sizes.tokens(), D, attended);
+  }
+
+  private static double[] projected(AttentionModel model, double[] merged) {
+    int c = AttentionSpec.WIDTH;
+    double[] y = new double[merged.length];
+    for (int row = 0; row < merged.length / c; row++) {
+      for (int j = 0; j < c; j++) {
+        double sum = model.outBias()[j];
+        for (int i = 0; i < c; i++) {
+          sum += merged[row * c + i] * model.outWeight()[i * c + j];
+        }
+        y[row * c + j] = sum;
+      }
+    }
+    return y;
+  }
+
+  static ModelProto withOutput(ModelProto model, String value) {
+    ModelProto.Builder more = model.toBuilder();
+    more.getGraphBuilder().addOutput(ValueInfoProto.newBuilder().setName(value));
+    return more.build();
+  }
+
+  private static Map<String, Tensor> fed(AttentionSpec cell, AttentionModel.Inputs inputs) {
+    Map<String, Tensor> tensors = new LinkedHashMap<>(Conversion.tensors(inputs.feeds()));
+    if (cell.placement() == Placement.IF_BODY) {
+      Tensor flag = Tensor.zeros(ElementType.BOOL);
+      flag.set(0, 1);
+      tensors.put("flag", flag);
+    }
+    return tensors;
+  }
+
+  private static double[] numbers(Tensor t) {
+    return SiteReference.doubles(t.floats());
+  }
+
+  /** Documented: a row whose every key is masked gives zeros, whether the original gave NaN, zeros or the mean. */
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("maskedForms")
+  void aWhollyMaskedRowGivesZeros(AttentionSpec cell) {
+    AttentionModel model = AttentionModel.of(cell);
+    Conversion conversion = Conversion.of(model.model());
+    AttentionModel.Inputs inputs = model.inputs(AttentionSpec.FIRST, 3, true);
+    double[] expected = expected(model, conversion.plan().choices().get(0).maps(), inputs, AttentionSpec.FIRST);
+    ModelProto observed = withOutput(conversion.converted(), model.merged());
+    for (boolean library : new boolean[] {true, false}) {
+      double[] actual = numbers(Conversion.run(observed, fed(cell, inputs), library, List.of(model.merged())).get(model.merged()));
+      int entry = actual.length / AttentionSpec.FIRST.batch();
+      assertTrue(IntStream.range(0, entry).allMatch(i -> actual[i] == 0), "the masked entry is not zero");
+      assertFalse(IntStream.range(entry, actual.length).allMatch(i -> actual[i] == 0), "the other entry is zero");
+      assertTrue(HadamardReference.relativeError(expected, actual) <= cell.type().tolerance());
+    }
+  }
+
+  static List<AttentionSpec> maskedForms() {
+    return cells().stream().filter(c -> c.maskEffect() == AttentionMask.Effect.KEY && c.mask() != AttentionMask.KEY_BIAS && c.placement() == Placement.MAIN
+        && !c.dynamic() && c.type() == Precision.FLOAT32 && c.opset() >= 17).toList();
+  }
+}
