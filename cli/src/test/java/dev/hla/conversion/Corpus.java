@@ -54,11 +54,15 @@ final class Corpus {
 
   private static Map<String, Tensor> inputsOf(Path file) {
     Map<String, Tensor> inputs = new LinkedHashMap<>();
-    Npz.read(file).forEach((name, tensor) -> {
-      if (name.startsWith("in:")) {
-        inputs.put(name.substring(3), tensor);
-      }
-    });
+    try {
+      Npz.readAll(file).forEach((name, tensor) -> {
+        if (name.startsWith("in:")) {
+          inputs.put(name.substring(3), tensor);
+        }
+      });
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
     return inputs;
   }
 }

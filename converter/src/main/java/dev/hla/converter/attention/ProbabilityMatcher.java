@@ -61,12 +61,22 @@ final class ProbabilityMatcher {
     return readers.stream().filter(r -> !r.is("MatMul", "Einsum", "com.microsoft.FusedMatMul")).findFirst().orElse(readers.get(0));
   }
 
-  /** Where(IsNaN(p), 0, p): rows without any key give zeros. */
+  /** Where(IsNaN(p), 0, p): rows without any key give zeros. An optimiser may put a Cast before IsNaN. */
   private Node guard(List<Node> readers, String value) {
-    Node isNan = readers.stream().filter(r -> r.is("IsNaN")).findFirst().orElse(null);
     Node where = readers.stream().filter(r -> r.is("Where") && r.input(2).equals(value)).findFirst().orElse(null);
-    return isNan != null && where != null && where.input(0).equals(isNan.output(0)) && context.shapes.scalar(where.input(1)) == 0
-        && graph.consumers(isNan.output(0)).size() == 1 ? where : null;
+    Node isNan = where == null ? null : graph.producer(where.input(0));
+    if (isNan == null || !isNan.is("IsNaN") || context.shapes.scalar(where.input(1)) != 0 || graph.consumers(isNan.output(0)).size() != 1) {
+      return null;
+    }
+    Node first = isNan;
+    while (!first.input(0).equals(value)) {
+      Node above = graph.producer(first.input(0));
+      if (above == null || !above.is("Cast", "Identity") || graph.consumers(first.input(0)).size() != 1 || graph.isOutput(first.input(0))) {
+        return null;
+      }
+      first = above;
+    }
+    return readers.contains(first) ? where : null;
   }
 
   private Product product(Node n, String probabilities, String axes) throws NoMatch {

@@ -22,8 +22,6 @@ import java.util.Set;
  */
 final class StreamTracer {
   private static final int MOST_INPUTS = 63;
-  /** Joins of streams above each other: a few a block in real models. */
-  private static final int DEEPEST = 1000;
 
   private final Graph root;
   private final Context context;
@@ -139,45 +137,56 @@ final class StreamTracer {
 
   /** Where the tokens of a value come from; two or more if streams were joined along the tokens. */
   Set<String> roots(Graph graph, String value) {
-    return roots(graph, value, DEEPEST);
-  }
-
-  private Set<String> roots(Graph graph, String value, int depth) {
     Set<String> known = roots.get(value);
-    if (known != null || depth == 0) {
-      return known == null ? Set.of() : known;
+    if (known != null) {
+      return known;
     }
-    Set<String> found = follow(graph, value, depth);
+    Set<String> found = new LinkedHashSet<>();
+    Set<String> seen = new HashSet<>();
+    ArrayDeque<String> open = new ArrayDeque<>(List.of(value));
+    while (!open.isEmpty()) {
+      String next = open.pop();
+      if (seen.add(next)) {
+        follow(graph, next, found, open);
+      }
+    }
     roots.put(value, found);
     return found;
   }
 
-  private Set<String> follow(Graph graph, String from, int depth) {
+  /** Adds the value's root to those found, or where streams are joined, puts each of them among the open ones. */
+  private void follow(Graph graph, String from, Set<String> found, ArrayDeque<String> open) {
     String value = from;
     while (true) {
+      Set<String> known = roots.get(value);
+      if (known != null) {
+        found.addAll(known);
+        return;
+      }
       Node n = graph.producer(value);
-      if (n == null) {
-        return dependency(value) == 0 ? Set.of() : Set.of(value);
-      }
-      List<String> data = new ArrayList<>();
-      for (int i : dataInputs(n)) {
-        if (dependency(n.input(i)) != 0) {
-          data.add(n.input(i));
+      List<String> data = n == null ? List.of() : data(n);
+      if (data.isEmpty() || n.is("Conv") || (n.is("Gather") && context.isConstant(graph, n.input(0)))) {
+        if (dependency(value) != 0) {
+          found.add(value);
         }
-      }
-      if (data.isEmpty()) {
-        return dependency(value) == 0 ? Set.of() : Set.of(value);
-      }
-      if (n.is("Conv") || (n.is("Gather") && context.isConstant(graph, n.input(0)))) {
-        return Set.of(value);
+        return;
       }
       if (n.is("Concat") && joinsTokens(n)) {
-        Set<String> union = new LinkedHashSet<>();
-        data.forEach(d -> union.addAll(roots(graph, d, depth - 1)));
-        return union;
+        data.forEach(open::push);
+        return;
       }
       value = data.size() == 1 || n.is("MatMul", "Gemm", "Einsum", "com.microsoft.FusedMatMul") ? data.get(0) : trunk(n, data);
     }
+  }
+
+  private List<String> data(Node n) {
+    List<String> data = new ArrayList<>();
+    for (int i : dataInputs(n)) {
+      if (dependency(n.input(i)) != 0) {
+        data.add(n.input(i));
+      }
+    }
+    return data;
   }
 
   /** Joining along the last axis puts channels side by side: the tokens stay the same. */

@@ -35,6 +35,7 @@ public final class GraphBuilder {
   private final GraphBuilder outer;
   private final boolean isFunction;
   private final Set<String> taken;
+  private final Map<String, Integer> counts;
   private final List<NodeProto> nodes = new ArrayList<>();
   private final List<TensorProto> initializers = new ArrayList<>();
   private final List<ValueInfoProto> inputs = new ArrayList<>();
@@ -53,6 +54,7 @@ public final class GraphBuilder {
     this.outer = outer;
     this.isFunction = isFunction;
     this.taken = outer == null || isFunction ? new HashSet<>() : outer.taken;
+    this.counts = outer == null || isFunction ? new HashMap<>() : outer.counts;
   }
 
   /** The body of an If or Loop of this graph: it sees this graph's values, and its weights are kept by the main graph. */
@@ -81,8 +83,8 @@ public final class GraphBuilder {
 
   private String unique(String name) {
     String free = name;
-    for (int i = 1; !taken.add(free); i++) {
-      free = name + "_" + i;
+    while (!taken.add(free)) {
+      free = name + "_" + counts.merge(name, 1, Integer::sum);
     }
     return free;
   }
@@ -271,7 +273,6 @@ public final class GraphBuilder {
     outputs.add(value(of, type, dims));
   }
 
-  /** Tells whether a value of this graph, or of one that it sees, was made under a scope. */
   static ValueInfoProto value(String name, int type, Object... dims) {
     TensorShapeProto.Builder shape = TensorShapeProto.newBuilder();
     for (Object d : dims) {
