@@ -43,9 +43,13 @@ record Conversion(SiteReport report, Plan plan, ModelProto converted) {
   }
 
   static Map<String, Tensor> run(ModelProto model, Path folder, Map<String, Tensor> values, boolean library, Collection<String> wanted) {
-    try (ModelSession session = ModelSession.open(model.toByteArray(), folder, "model", new ModelSession.Settings(library, 1))) {
+    try (ModelSession session = open(model, folder, library)) {
       return session.run(values, wanted);
     }
+  }
+
+  static ModelSession open(ModelProto model, Path folder, boolean library) {
+    return ModelSession.open(model.toByteArray(), folder, "model", new ModelSession.Settings(library, 1));
   }
 
   static Map<String, Tensor> run(ModelProto model, Map<String, Tensor> values, boolean library, Collection<String> wanted) {

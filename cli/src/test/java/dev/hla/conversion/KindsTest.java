@@ -20,10 +20,10 @@ class KindsTest {
   static List<Arguments> models() {
     List<Arguments> all = new ArrayList<>();
     for (VideoModel model : VideoModel.values()) {
-      for (long opset : new long[] {11, 14, 17, 20, 23}) {
-        all.add(Arguments.of(model, opset % 2 == 0, opset));
-        all.add(Arguments.of(model, opset % 2 == 1, opset));
-      }
+      all.add(Arguments.of(model, true, 11));
+      all.add(Arguments.of(model, false, 17));
+      all.add(Arguments.of(model, true, 20));
+      all.add(Arguments.of(model, false, 23));
     }
     return all;
   }

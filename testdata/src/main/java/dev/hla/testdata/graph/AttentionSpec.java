@@ -1,5 +1,6 @@
 package dev.hla.testdata.graph;
 
+import dev.hla.converter.HadamardFunction;
 import dev.hla.testdata.Precision;
 import java.util.EnumSet;
 import java.util.Set;
@@ -120,6 +121,12 @@ public record AttentionSpec(AttentionForm form, AttentionMask mask, Precision ty
    */
   public AttentionMask.Effect maskEffect() {
     return form.isOnnxOperator() && mask == AttentionMask.KEY_EXPANDED ? AttentionMask.Effect.FULL : mask.effect();
+  }
+
+  /** How the reason begins for which the site is kept, or "" where it converts. */
+  public String reasonToKeep() {
+    return maskEffect() == AttentionMask.Effect.FULL ? "the mask depends on the query"
+        : opset < HadamardFunction.MIN_OPSET ? "the model's opset is " + opset : "";
   }
 
   /** A short name for tests. */

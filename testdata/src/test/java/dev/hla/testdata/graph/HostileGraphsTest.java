@@ -65,7 +65,7 @@ class HostileGraphsTest {
       assertEquals(spec.form().reported(), report.sites().get(0).form(), spec::toString);
       assertEquals(spec.maskEffect().name(), report.sites().get(0).mask().name(), spec::toString);
       assertEquals(spec.cross() ? "cross" : "self", report.sites().get(0).kind().toString(), spec::toString);
-      assertEquals(spec.maskEffect() != AttentionMask.Effect.FULL, report.sites().get(0).convertible(), () -> spec + ": " + report.sites().get(0).reason());
+      assertEquals(spec.reasonToKeep().isEmpty(), report.sites().get(0).convertible(), () -> spec + ": " + report.sites().get(0).reason());
     }
   }
 
