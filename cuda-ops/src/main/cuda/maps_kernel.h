@@ -1,5 +1,10 @@
 // Feature maps of the fused operator: z = x W + b for one head, then each factor's activation; 128 tokens by 64 features a
 // block. x and W have as many terms as their type needs to be exact, so bfloat16 costs one product and loses nothing.
+//
+// The features go to device memory, N x R float32 numbers, and are read by the passes like given ones: a pass over the
+// maps inside the state pass would repeat them for every 128 rows of the state.
+//
+// ptxas for sm_90: 135 registers for bfloat16, 118 for float16, 136 for float, no spills.
 #pragma once
 
 #include "numbers.h"

@@ -127,6 +127,12 @@ struct Bfloat16 {
   }
 };
 
+// A bool that is known when a lambda's body is compiled for it.
+template <bool kOn>
+struct Flag {
+  static constexpr bool kValue = kOn;
+};
+
 template <int kA, int kB>
 struct Smaller {
   static constexpr int kValue = kA < kB ? kA : kB;

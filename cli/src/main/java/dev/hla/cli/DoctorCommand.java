@@ -16,7 +16,7 @@ final class DoctorCommand extends Verb {
   /** What --json prints. */
   record Result(
       String onnxRuntime, String java, String platform, List<String> providers, String processor, int cores, List<String> cpuFeatures,
-      LibraryReport library, boolean gpu, String cuda, List<String> missing) {}
+      LibraryReport library, boolean gpu, String cuda, String cudaKernels, List<String> missing) {}
 
   @Override
   int execute() {
@@ -24,10 +24,15 @@ final class DoctorCommand extends Verb {
     Result result = new Result(
         machine.onnxRuntime(), machine.java(), machine.platform(), machine.providers(), machine.processor(), machine.cores(),
         machine.cpuFeatures(), LibraryReport.of(machine.library()), gpu(), machine.cuda().isEmpty() ? "usable" : machine.cuda(),
+        cudaKernels(machine),
         missing(machine));
     json(result);
     print(result);
     return machine.library() != null ? Exit.DONE : Exit.CHECK_FAILED;
+  }
+
+  private static String cudaKernels(Machine machine) {
+    return machine.library() == null ? "" : machine.library().cuda();
   }
 
   private static boolean gpu() {
@@ -44,6 +49,12 @@ final class DoctorCommand extends Verb {
     }
     if (gpu() && !onPath("nvcc")) {
       missing.add("nvcc, to build the CUDA kernels here");
+    }
+    if (gpu() && !machine.cuda().isEmpty()) {
+      missing.add("CUDA in ONNX Runtime: " + machine.cuda() + "; build with mvn -Pgpu package");
+    }
+    if (gpu() && machine.library() != null && !machine.library().cudaMissing().isEmpty()) {
+      missing.add("CUDA kernels: " + machine.library().cudaMissing());
     }
     return missing;
   }
@@ -66,6 +77,7 @@ final class DoctorCommand extends Verb {
       say("kernel            %s, %s: %s", r.library().instructionSet(), r.library().kernel(), r.library().reason());
     }
     say("GPU               %s; CUDA in ONNX Runtime: %s", r.gpu() ? "NVIDIA driver loaded" : "none", r.cuda());
+    say("CUDA kernels      %s", r.cudaKernels().isEmpty() ? "none run here" : r.cudaKernels());
     for (String missing : r.missing()) {
       say("missing           %s", missing);
     }

@@ -44,9 +44,12 @@ public final class HlaOperators {
    * @param instructionSet avx512, avx2 or baseline
    * @param kernel the kernel's tiles, for people
    * @param reason why this instruction set and not a faster one
+   * @param cuda what runs on a CUDA device, or "" where nothing does
+   * @param cudaMissing why nothing runs on a CUDA device, or ""
    */
   public record Registration(
-      Path library, String foundBy, String version, String instructionSet, String kernel, String reason) {}
+      Path library, String foundBy, String version, String instructionSet, String kernel, String reason, String cuda,
+      String cudaMissing) {}
 
   /**
    * Registers the library found by system property {@code hla.library.path}, else on {@code java.library.path}, else the
@@ -86,7 +89,8 @@ public final class HlaOperators {
     load(options, found);
     Registration registration = new Registration(
         found.path(), found.foundBy(), about.path("version").asText(), about.path("instruction_set").asText(),
-        about.path("kernel").asText(), about.path("reason").asText());
+        about.path("kernel").asText(), about.path("reason").asText(),
+        about.at("/cuda/kernels").asText(), about.at("/cuda/missing").asText());
     REGISTERED.put(options, registration);
     return registration;
   }

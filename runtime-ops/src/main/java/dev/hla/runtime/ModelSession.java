@@ -49,9 +49,14 @@ public final class ModelSession implements AutoCloseable {
    *
    * @param library whether to register the operator library; without it the converted operators run as plain ONNX
    * @param threads threads of one operator, or 0 for one per core
+   * @param cuda whether to run on the first CUDA device; opening fails where there is none
    */
-  public record Settings(boolean library, int threads) {
+  public record Settings(boolean library, int threads, boolean cuda) {
     public static final Settings DEFAULT = new Settings(true, 0);
+
+    public Settings(boolean library, int threads) {
+      this(library, threads, false);
+    }
   }
 
   /** Opens a model file; external weights are found beside it. */
@@ -86,6 +91,9 @@ public final class ModelSession implements AutoCloseable {
       options.setSessionLogLevel(OrtLoggingLevel.ORT_LOGGING_LEVEL_FATAL);
       if (settings.threads() > 0) {
         options.setIntraOpNumThreads(settings.threads());
+      }
+      if (settings.cuda()) {
+        options.addCUDA(0);
       }
       HlaOperators.Registration library = settings.library() ? HlaOperators.register(options) : null;
       return new ModelSession(name, environment(), opening.open(options), library);

@@ -24,6 +24,7 @@ final class NativeLibrary {
   static final String CACHE_PROPERTY = "hla.cache.dir";
 
   private static final String FILE_NAME = System.mapLibraryName("hla_ops");
+  private static final String CUDA_FILE_NAME = System.mapLibraryName("hla_ops_cuda");
 
   private NativeLibrary() {}
 
@@ -45,7 +46,9 @@ final class NativeLibrary {
         return new Found(candidate.toAbsolutePath(), "java.library.path");
       }
     }
-    return new Found(extract(resource(), cacheFolder()), "extracted from the jar");
+    Path library = extract(resource(), cacheFolder());
+    extractCuda(library.getParent());
+    return new Found(library, "extracted from the jar");
   }
 
   /** The library at a given place. */
@@ -70,6 +73,26 @@ final class NativeLibrary {
     }
   }
 
+  /**
+   * Writes the CUDA plugin beside the library, which opens it there: only where there is an NVIDIA driver, and only where
+   * the plugin is in this build. Elsewhere it would do nothing but warn.
+   */
+  private static void extractCuda(Path folder) {
+    String name = "/native/" + platform() + "/" + CUDA_FILE_NAME;
+    try (InputStream in = nvidiaDriver() ? NativeLibrary.class.getResourceAsStream(name) : null) {
+      if (in != null) {
+        write(in.readAllBytes(), folder.resolve(CUDA_FILE_NAME));
+      }
+    } catch (IOException e) {
+      throw new HlaException("operator library: cannot read " + name + " from the jar: " + e.getMessage(), e);
+    }
+  }
+
+  /** Whether this machine has an NVIDIA driver: on Linux itself, or as a guest of Windows. */
+  static boolean nvidiaDriver() {
+    return Files.exists(Path.of("/dev/nvidiactl")) || Files.exists(Path.of("/dev/dxg"));
+  }
+
   /** Operating system and architecture, as the folders in the jar are named. */
   static String platform() {
     String os = System.getProperty("os.name").toLowerCase(Locale.ROOT);
@@ -92,14 +115,17 @@ final class NativeLibrary {
    * content needs no writing. Others may do the same at the same time: each writes a file of its own and renames it.
    */
   static Path extract(byte[] library, Path cache) {
-    Path target = cache.resolve(sha256(library).substring(0, 16)).resolve(FILE_NAME).toAbsolutePath();
+    return write(library, cache.resolve(sha256(library).substring(0, 16)).resolve(FILE_NAME).toAbsolutePath());
+  }
+
+  private static Path write(byte[] library, Path target) {
     try {
       // The content is compared, not the name trusted: a file cut short by a full disk must not be loaded.
       if (Files.isRegularFile(target) && Arrays.equals(Files.readAllBytes(target), library)) {
         return target;
       }
       Files.createDirectories(target.getParent());
-      Path temporary = Files.createTempFile(target.getParent(), FILE_NAME, ".tmp");
+      Path temporary = Files.createTempFile(target.getParent(), target.getFileName().toString(), ".tmp");
       try {
         Files.write(temporary, library);
         Files.move(temporary, target, StandardCopyOption.ATOMIC_MOVE);
