@@ -12,13 +12,6 @@
 
 namespace hla::cuda {
 
-// Where ptxas finds room for a few values more without spilling.
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 1200
-constexpr bool kSpareRegisters = false;
-#else
-constexpr bool kSpareRegisters = true;
-#endif
-
 HLA_DEVICE int thread_index() { return static_cast<int>(threadIdx.x); }
 HLA_DEVICE int64_t block_index() { return blockIdx.x; }
 HLA_DEVICE void barrier() { __syncthreads(); }

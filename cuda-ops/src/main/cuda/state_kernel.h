@@ -12,7 +12,8 @@
 // 2. The same values as four words, and one running pointer for a thread's rows: 250 registers, no spills.
 // 3. A branch for every 16 columns: 154 instructions for the 34 HMMA of a step, each branch with its WARPSYNC. Whole tiles
 //    with code of their own: 99 instructions (8 LDS, 8 LDSM, 8 F2FP among them). With three terms that spilled 28 bytes.
-// 4. sm_120 spilled 4 bytes with four or more nodes ahead and none with three; the other targets take six.
+// 4. With whole tiles, six nodes ahead spilled 20 bytes on sm_80, 89 and 90, five 4 bytes, and four 4 bytes on sm_120; three
+//    spill on none of the targets.
 #pragma once
 
 #include "nodes.h"
@@ -35,7 +36,7 @@ HLA_DEVICE void state_block(const StateArgs& a, unsigned char* shared) {
   constexpr int kPieces = kStateTokens * kColumns / 8 / kThreads;  // of eight values, for each thread
   // Reading the next tile while this one is multiplied costs registers, which the variants with more terms have not.
   constexpr bool kAhead = kTerms == 1;
-  constexpr int kNodesAhead = kSpareRegisters ? 6 : 3;
+  constexpr int kNodesAhead = 3;
 
   const int thread = thread_index();
   const int warp = thread / 32;

@@ -41,8 +41,6 @@ uint16_t to_float16(float value);
 
 namespace hla::cuda {
 
-constexpr bool kSpareRegisters = true;
-
 using emulation::barrier;
 using emulation::block_index;
 using emulation::copy_later;
