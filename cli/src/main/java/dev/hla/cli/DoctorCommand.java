@@ -32,7 +32,10 @@ final class DoctorCommand extends Verb {
   }
 
   private static String cudaKernels(Machine machine) {
-    return machine.library() == null ? "" : machine.library().cuda();
+    if (machine.library() == null || !machine.library().cuda().isEmpty()) {
+      return machine.library() == null ? "none: the operator library does not load" : machine.library().cuda();
+    }
+    return "none: " + (gpu() ? machine.library().cudaMissing() : "there is no NVIDIA driver");
   }
 
   private static boolean gpu() {
@@ -77,7 +80,7 @@ final class DoctorCommand extends Verb {
       say("kernel            %s, %s: %s", r.library().instructionSet(), r.library().kernel(), r.library().reason());
     }
     say("GPU               %s; CUDA in ONNX Runtime: %s", r.gpu() ? "NVIDIA driver loaded" : "none", r.cuda());
-    say("CUDA kernels      %s", r.cudaKernels().isEmpty() ? "none run here" : r.cudaKernels());
+    say("CUDA kernels      %s", r.cudaKernels());
     for (String missing : r.missing()) {
       say("missing           %s", missing);
     }
