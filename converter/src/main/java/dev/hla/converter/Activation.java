@@ -9,7 +9,9 @@ public enum Activation {
   IDENTITY,
   SOFTPLUS,
   RELU,
-  EXP;
+  EXP,
+  /** Over the factor's own features, so that they add up to 1. */
+  SOFTMAX;
 
   /** The word that files and node attributes use. */
   public String word() {

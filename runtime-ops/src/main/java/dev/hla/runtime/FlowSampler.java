@@ -2,6 +2,7 @@ package dev.hla.runtime;
 
 import dev.hla.converter.HlaException;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -58,9 +59,40 @@ public final class FlowSampler {
    */
   public record Sample(Tensor video, double seconds) {}
 
+  /** Sees the clips on the way from noise to video. */
+  public interface Observer {
+    /**
+     * Called before every step.
+     *
+     * @param step counted from 0
+     * @param t the time of the clip, 1 for noise and 0 for video
+     * @param clip in the shape of the noise
+     */
+    void at(int step, float t, Tensor clip);
+  }
+
   /** The model's input for the noisy clip. */
   public Slot latents() {
     return latents;
+  }
+
+  /**
+   * The inputs for one evaluation of the model.
+   *
+   * @param clip [batch, ...] at time t
+   * @param t a time for each clip of the batch, 1 for noise and 0 for video
+   * @param embedding [batch, tokens, width]
+   */
+  public Map<String, Tensor> inputs(Tensor clip, float[] t, Tensor embedding) {
+    Tensor times = Tensor.zeros(ElementType.FLOAT32, time.shape().isEmpty() ? new long[0] : new long[] {clip.dim(0)});
+    for (int i = 0; i < times.size(); i++) {
+      times.set(i, t[i] * TIME_SCALE);
+    }
+    Map<String, Tensor> inputs = new LinkedHashMap<>();
+    inputs.put(latents.name(), clip);
+    inputs.put(time.name(), times);
+    inputs.put(text.name(), embedding);
+    return inputs;
   }
 
   /** Normal noise of a shape; the same for the same seed. */
@@ -82,6 +114,19 @@ public final class FlowSampler {
    * @param onStep called after every step
    */
   public Sample sample(Tensor noise, Tensor prompt, Tensor empty, Settings settings, Runnable onStep) {
+    return sample(noise, prompt, empty, settings, (step, t, clip) -> {
+      if (step > 0) {
+        onStep.run();
+      }
+    }, onStep);
+  }
+
+  /** Samples a clip, and shows every clip on the way. */
+  public Sample sample(Tensor noise, Tensor prompt, Tensor empty, Settings settings, Observer observer) {
+    return sample(noise, prompt, empty, settings, observer, () -> {});
+  }
+
+  private Sample sample(Tensor noise, Tensor prompt, Tensor empty, Settings settings, Observer observer, Runnable onEnd) {
     int batch = noise.dim(0);
     boolean guided = settings.guidance() != 1;
     // Without a prompt first, as the guidance formula reads; one run for both where the model lets the batch vary.
@@ -97,6 +142,7 @@ public final class FlowSampler {
       float t = time(step, settings.steps());
       float next = time(step + 1, settings.steps());
       Tensor clip = Tensor.of(x, noise.shape());
+      observer.at(step, t, clip);
       if (together) {
         float[] velocities = velocity(join(clip, clip), t, both).floats();
         guide(velocities, 0, velocities, x.length, settings.guidance(), v);
@@ -108,8 +154,8 @@ public final class FlowSampler {
       for (int i = 0; i < x.length; i++) {
         x[i] += (next - t) * v[i];
       }
-      onStep.run();
     }
+    onEnd.run();
     return new Sample(Tensor.of(x, noise.shape()), (System.nanoTime() - start) / 1e9);
   }
 
@@ -126,14 +172,9 @@ public final class FlowSampler {
   }
 
   private Tensor velocity(Tensor clip, float t, Tensor embedding) {
-    Tensor times = Tensor.zeros(ElementType.FLOAT32, time.shape().isEmpty() ? new long[0] : new long[] {clip.dim(0)});
-    for (int i = 0; i < times.size(); i++) {
-      times.set(i, t * TIME_SCALE);
-    }
-    Map<String, Tensor> inputs = new LinkedHashMap<>();
-    inputs.put(latents.name(), clip);
-    inputs.put(time.name(), times);
-    inputs.put(text.name(), embedding);
+    float[] times = new float[clip.dim(0)];
+    Arrays.fill(times, t);
+    Map<String, Tensor> inputs = inputs(clip, times, embedding);
     Tensor velocity = model.run(inputs, List.of(this.velocity)).get(this.velocity);
     if (velocity.size() != clip.size()) {
       throw new HlaException(model.name() + ": its output " + this.velocity + " is " + velocity + ", where a velocity like "

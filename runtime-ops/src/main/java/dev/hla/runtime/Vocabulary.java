@@ -80,6 +80,11 @@ public final class Vocabulary {
     return Tensor.of(rows, words.length, width);
   }
 
+  /** The kinds of words, each with its words; empty where the file names none. */
+  public Map<String, List<String>> groups() {
+    return groups;
+  }
+
   private String describe() {
     if (groups.isEmpty()) {
       return String.join(" ", table.keySet());

@@ -89,7 +89,7 @@ public final class HadamardReference {
    *
    * @param tokens N
    * @param headDim d
-   * @param activations one of identity, softplus, relu, exp for each factor
+   * @param activations one of identity, softplus, relu, exp, softmax for each factor
    * @param x [B, H, N, d]
    * @param weight [H, d, R]
    * @param bias [H, R]
@@ -116,7 +116,16 @@ public final class HadamardReference {
           for (int c = 0; c < headDim; c++) {
             z += x[row * headDim + c] * weight[(head * headDim + c) * width + column];
           }
-          result[row * width + column] = activate(activations[f], z);
+          result[row * width + column] = activations[f].equals("softmax") ? Math.exp(z) : activate(activations[f], z);
+        }
+        if (activations[f].equals("softmax")) {
+          double sum = 0;
+          for (int c = column - ranks[f]; c < column; c++) {
+            sum += result[row * width + c];
+          }
+          for (int c = column - ranks[f]; c < column; c++) {
+            result[row * width + c] /= sum;
+          }
         }
       }
     }

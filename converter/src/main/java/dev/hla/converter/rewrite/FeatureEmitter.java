@@ -2,6 +2,7 @@ package dev.hla.converter.rewrite;
 
 import dev.hla.converter.Activation;
 import dev.hla.converter.SiteMaps;
+import dev.hla.onnx.AttributeProto;
 import dev.hla.onnx.TensorProto.DataType;
 import java.util.ArrayList;
 import java.util.List;
@@ -54,7 +55,7 @@ final class FeatureEmitter {
     return out.node("Mul", side + "_gelu", List.of(bell, out.node("Add", side + "_raised", List.of(erf, one))));
   }
 
-  /** Neighbouring factors with one activation share a slice; identity alone needs no node. */
+  /** Neighbouring factors with one activation share a slice, unless it looks at the whole factor; identity alone needs no node. */
   private String activated(String z, String side) {
     List<Activation> kinds = new ArrayList<>();
     List<Long> sizes = new ArrayList<>();
@@ -62,7 +63,7 @@ final class FeatureEmitter {
     for (int f = 0; f < ranks.length; f++) {
       Activation kind = maps.activations().get(f);
       int last = kinds.size() - 1;
-      if (last >= 0 && kinds.get(last) == kind) {
+      if (last >= 0 && kinds.get(last) == kind && kind != Activation.SOFTMAX) {
         sizes.set(last, sizes.get(last) + ranks[f]);
       } else {
         kinds.add(kind);
@@ -73,7 +74,8 @@ final class FeatureEmitter {
     List<String> done = new ArrayList<>();
     for (int i = 0; i < slices.size(); i++) {
       String op = operator(kinds.get(i));
-      done.add(op.isEmpty() ? slices.get(i) : out.node(op, side + "_" + kinds.get(i).word(), List.of(slices.get(i))));
+      AttributeProto[] attributes = kinds.get(i) == Activation.SOFTMAX ? new AttributeProto[] {Emitter.integer("axis", 3)} : new AttributeProto[0];
+      done.add(op.isEmpty() ? slices.get(i) : out.node(op, side + "_" + kinds.get(i).word(), List.of(slices.get(i)), attributes));
     }
     return done.size() == 1 ? done.get(0) : out.node("Concat", side + "_features", done, Emitter.integer("axis", 3));
   }
@@ -84,6 +86,7 @@ final class FeatureEmitter {
       case SOFTPLUS -> "Softplus";
       case RELU -> "Relu";
       case EXP -> "Exp";
+      case SOFTMAX -> "Softmax";
     };
   }
 }

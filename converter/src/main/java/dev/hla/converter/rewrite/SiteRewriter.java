@@ -109,7 +109,7 @@ final class SiteRewriter {
     int working = wiring.mask() != null && type == DataType.BFLOAT16_VALUE ? DataType.FLOAT_VALUE : type;
     String key = features.features(headsFirst(qkv[1], "key", wiring.kvHeads()), qkv[1].type(), maps.key(), "key", working);
     if (wiring.mask() != null) {
-      key = out.node("Mul", "masked_key_features", List.of(key, keyFactor(wiring.mask(), working)));
+      key = out.node("Mul", "masked_key_features", List.of(key, keyFactor(wiring.mask(), Arrays.stream(maps.powers()).sum(), working)));
       key = working == type ? key : out.cast(key, type, "masked_key_features");
     }
     String value = headsFirst(qkv[2], "value", wiring.kvHeads());
@@ -186,15 +186,30 @@ final class SiteRewriter {
     return out.reshape(wide, side + "_all_heads", 0, site.heads(), -1, site.headDim());
   }
 
-  /** What each key's features are multiplied with, [.., M, 1]: 0 for a masked key, exp(m / P) for a mask m that is added. */
-  private String keyFactor(MaskOperand mask, int type) {
+  /** Emits what the site reads and gives in the operator's own layout, with the original attention left in place. */
+  SiteProbe.Names probe() {
+    Operand[] qkv = operands(wiring.query(), wiring.key(), wiring.value());
+    String query = headsFirst(qkv[0], "query", site.heads());
+    String key = headsFirst(qkv[1], "key", wiring.kvHeads());
+    String value = headsFirst(qkv[2], "value", wiring.kvHeads());
+    String output = headsFirst(wiring.output(), "output", site.heads());
+    return new SiteProbe.Names(site, query, key, value, output, wiring.mask() == null ? "" : keyFactor(wiring.mask(), 1, type));
+  }
+
+  /**
+   * What each key's features are multiplied with, [.., M, 1]: 0 for a masked key, exp(m / degree) for a mask m that is
+   * added.
+   *
+   * @param degree P = sum of powers: how often a key's features take part in one weight
+   * @param type of the factor
+   */
+  private String keyFactor(MaskOperand mask, int degree, int type) {
     String factor = mask.value();
     switch (mask.form()) {
       case KEEP -> factor = out.cast(factor, type, "kept_keys");
       case DROP -> factor = out.cast(out.node("Not", "unmasked", List.of(factor)), type, "kept_keys");
       default -> {
         // All features of a key take part P = sum of powers times in a weight, so each carries the P-th root of exp(m).
-        int degree = Arrays.stream(maps.powers()).sum();
         String share = out.reals("mask.share", DataType.FLOAT_VALUE, new float[] {(float) (mask.factor() / degree)});
         String wide = out.cast(factor, DataType.FLOAT_VALUE, "mask_float");
         factor = out.cast(out.node("Exp", "mask_weight", List.of(out.node("Mul", "mask_share", List.of(wide, share)))), type, "mask_factor");

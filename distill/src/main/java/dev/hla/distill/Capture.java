@@ -1,0 +1,147 @@
+package dev.hla.distill;
+
+import dev.hla.converter.HlaException;
+import dev.hla.converter.OnnxModel;
+import dev.hla.converter.attention.AttentionSite;
+import dev.hla.converter.rewrite.SiteProbe;
+import dev.hla.runtime.ModelSession;
+import dev.hla.runtime.Tensor;
+import java.nio.file.Path;
+import java.security.DigestOutputStream;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.io.IOException;
+import java.io.OutputStream;
+import java.util.ArrayList;
+import java.util.HexFormat;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+
+/** Runs the original model on calibration inputs and keeps what its attention sites read and make. */
+public final class Capture implements AutoCloseable {
+  private final OnnxModel model;
+  private final List<AttentionSite> sites;
+  private final Calibration calibration;
+  private final CaptureFolder folder;
+
+  private Capture(OnnxModel model, List<AttentionSite> sites, Calibration calibration, CaptureFolder folder) {
+    this.model = model;
+    this.sites = sites;
+    this.calibration = calibration;
+    this.folder = folder;
+  }
+
+  /**
+   * Opens a capture; samples that the folder has from an earlier, interrupted one are kept.
+   *
+   * @param sites what to observe, all convertible
+   * @param folder is made where it is missing
+   * @throws HlaException where the folder holds a capture of something else
+   */
+  public static Capture open(OnnxModel model, List<AttentionSite> sites, Calibration calibration, Path folder) {
+    return new Capture(model, List.copyOf(sites), calibration,
+        CaptureFolder.open(folder, digest(model) + " " + calibration.identity(), sites));
+  }
+
+  /**
+   * Captures until there are {@code samples} samples, one for each set of inputs and each of its batch.
+   *
+   * @param onSample called after every set of inputs
+   */
+  public void fill(int samples, ModelSession.Settings settings, Runnable onSample) {
+    if (calibration.size() < samples) {
+      throw new HlaException(calibration + ": has " + calibration.size() + " sets of inputs, " + samples
+          + " are wanted; add some, or ask for fewer samples");
+    }
+    if (folder.size() >= samples) {
+      return;
+    }
+    SiteProbe probe = SiteProbe.of(model, sites);
+    try (ModelSession session =
+        ModelSession.open(probe.model().proto().toByteArray(), model.folder(), model.path() + " (observed)", settings)) {
+      List<String> wanted = new ArrayList<>();
+      for (SiteProbe.Names names : probe.sites()) {
+        wanted.addAll(List.of(names.query(), names.key(), names.value(), names.output()));
+        if (!names.keyWeight().isEmpty()) {
+          wanted.add(names.keyWeight());
+        }
+      }
+      while (folder.size() < samples) {
+        Map<String, Tensor> inputs = calibration.inputs(folder.size());
+        requireOne(inputs);
+        Map<String, Tensor> values = session.run(inputs, wanted);
+        List<SiteSample> sample = new ArrayList<>();
+        probe.sites().forEach(names -> sample.add(sample(names, values)));
+        folder.append(sample);
+        onSample.run();
+      }
+    }
+  }
+
+  private void requireOne(Map<String, Tensor> inputs) {
+    for (Map.Entry<String, Tensor> input : inputs.entrySet()) {
+      if (input.getValue().rank() > 0 && input.getValue().dim(0) != 1) {
+        throw new HlaException(calibration + ": input " + input.getKey() + " is " + input.getValue()
+            + "; a set of inputs is for a batch of 1 here: give each its own file");
+      }
+    }
+  }
+
+  private static SiteSample sample(SiteProbe.Names names, Map<String, Tensor> values) {
+    Tensor query = values.get(names.query());
+    Tensor key = values.get(names.key());
+    Tensor value = values.get(names.value());
+    Tensor output = values.get(names.output());
+    int heads = query.dim(1);
+    float[] keyWeight = names.keyWeight().isEmpty() ? null : broadcast(values.get(names.keyWeight()), heads, key.dim(2));
+    if (query.dim(0) != 1) {
+      throw new HlaException(names.site().name() + ": its queries are " + query
+          + "; a site that folds tokens into the batch cannot be captured sample by sample: leave it out");
+    }
+    return new SiteSample(heads, query.dim(2), key.dim(2), query.dim(3), value.dim(3), query.floats(), key.floats(), value.floats(),
+        output.floats(), keyWeight);
+  }
+
+  /** [1 or H, M, 1] with any leading axes of size 1, as [H, M]. */
+  private static float[] broadcast(Tensor weight, int heads, int keys) {
+    float[] given = weight.floats();
+    float[] all = new float[heads * keys];
+    boolean perHead = given.length == heads * keys;
+    boolean perKey = perHead || given.length == keys;
+    for (int i = 0; i < all.length; i++) {
+      all[i] = perHead ? given[i] : perKey ? given[i % keys] : given[0];
+    }
+    return all;
+  }
+
+  /** The sites, in the order of their samples. */
+  public List<AttentionSite> observed() {
+    return sites;
+  }
+
+  /** The samples of each site, in the order of the sites. */
+  List<SiteData> sites() {
+    List<SiteData> data = new ArrayList<>();
+    for (int k = 0; k < sites.size(); k++) {
+      data.add(folder.site(k));
+    }
+    return data;
+  }
+
+  /** Of the model's structure and the weights inside the file. */
+  private static String digest(OnnxModel model) {
+    try (DigestOutputStream out = new DigestOutputStream(OutputStream.nullOutputStream(), MessageDigest.getInstance("SHA-256"))) {
+      model.proto().writeTo(out);
+      return HexFormat.of().formatHex(out.getMessageDigest().digest());
+    } catch (NoSuchAlgorithmException | IOException e) {
+      throw new IllegalStateException(e);
+    }
+  }
+
+  @Override
+  public void close() {
+    folder.close();
+    calibration.close();
+  }
+}

@@ -1,0 +1,75 @@
+package dev.hla.distill;
+
+import ai.djl.engine.Engine;
+import ai.djl.ndarray.NDArray;
+import ai.djl.ndarray.NDManager;
+import ai.djl.ndarray.types.Shape;
+import ai.djl.pytorch.engine.PtNDArray;
+import ai.djl.pytorch.jni.JniUtils;
+import dev.hla.converter.HlaException;
+
+/**
+ * PyTorch through DJL. Gradients are taken below DJL's gradient collector, which one thread of the process at a time may
+ * use: sites are fitted side by side.
+ */
+final class Torch {
+  static {
+    // Native code comes with the jars; nothing is fetched at run time.
+    System.setProperty("ai.djl.offline", "true");
+    if (System.getProperty("org.slf4j.simpleLogger.defaultLogLevel") == null) {
+      System.setProperty("org.slf4j.simpleLogger.defaultLogLevel", "warn");
+    }
+  }
+
+  private Torch() {}
+
+  /** A manager of arrays; closing it frees them all. */
+  static NDManager manager() {
+    try {
+      return Engine.getEngine("PyTorch").newBaseManager();
+    } catch (RuntimeException | LinkageError e) {
+      throw new HlaException("PyTorch cannot be loaded (" + e.getMessage() + "); maps are fitted on Linux x86-64, and the folder "
+          + System.getProperty("user.home") + "/.djl.ai, or the one that DJL_CACHE_DIR names, must be writable", e);
+    }
+  }
+
+  /** Threads of one operator, for operators that this thread and threads to come start. */
+  static void threads(int count) {
+    manager().close();
+    JniUtils.setNumThreads(count);
+  }
+
+  static NDArray array(NDManager manager, float[] values, long... shape) {
+    return manager.create(values, new Shape(shape));
+  }
+
+  /** An array that gradients are taken with respect to. */
+  static NDArray leaf(NDManager manager, float[] values, long... shape) {
+    NDArray leaf = array(manager, values, shape);
+    leaf.setRequiresGradient(true);
+    return leaf;
+  }
+
+  /** Runs with operators recorded or not, in this thread. */
+  static <T> T withGradients(boolean recorded, java.util.function.Supplier<T> work) {
+    boolean before = JniUtils.isGradMode();
+    JniUtils.setGradMode(recorded);
+    try {
+      return work.get();
+    } finally {
+      JniUtils.setGradMode(before);
+    }
+  }
+
+  /** Fills the gradients of all leaves that a scalar came from. */
+  static void backward(NDArray scalar) {
+    JniUtils.backward((PtNDArray) scalar, (PtNDArray) scalar.onesLike(), false, false);
+  }
+
+  /** The gradient of a leaf; zeros where the scalar did not depend on it. */
+  static float[] gradient(NDArray leaf) {
+    NDArray gradient = leaf.getGradient();
+    return gradient == null ? new float[(int) leaf.size()] : gradient.toFloatArray();
+  }
+
+}
