@@ -28,6 +28,7 @@ import picocli.CommandLine.UnmatchedArgumentException;
     subcommands = {
       InspectCommand.class,
       ConvertCommand.class,
+      DistillCommand.class,
       RunCommand.class,
       VerifyCommand.class,
       GenerateCommand.class,

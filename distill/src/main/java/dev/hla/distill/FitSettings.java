@@ -11,8 +11,14 @@ package dev.hla.distill;
  * @param seed of everything random
  */
 public record FitSettings(MapDesign design, int steps, double rate, int samplesPerStep, int rowsPerStep, long seed) {
-  /** The recipe: a linear map learns at 1e-2, a map with softmax features at 2e-2. */
+  /** Steps after which more bring little. */
+  public static final int STEPS = 400;
+
+  /**
+   * The recipe. Many samples with few rows each, for what varies between samples is most of the gradient's noise: on
+   * shapes_wan 16 samples of 32 rows end at an error of 0.098 where 2 of 64 end at 0.127 after as many steps.
+   */
   public static FitSettings of(MapDesign design, int steps, long seed) {
-    return new FitSettings(design, steps, design.squares() ? 1e-2 : 2e-2, 2, 64, seed);
+    return new FitSettings(design, steps, 2e-2, 16, 32, seed);
   }
 }

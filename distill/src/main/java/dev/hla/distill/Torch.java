@@ -16,9 +16,6 @@ final class Torch {
   static {
     // Native code comes with the jars; nothing is fetched at run time.
     System.setProperty("ai.djl.offline", "true");
-    if (System.getProperty("org.slf4j.simpleLogger.defaultLogLevel") == null) {
-      System.setProperty("org.slf4j.simpleLogger.defaultLogLevel", "warn");
-    }
   }
 
   private Torch() {}
@@ -71,5 +68,4 @@ final class Torch {
     NDArray gradient = leaf.getGradient();
     return gradient == null ? new float[(int) leaf.size()] : gradient.toFloatArray();
   }
-
 }

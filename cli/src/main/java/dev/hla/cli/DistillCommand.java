@@ -1,0 +1,172 @@
+package dev.hla.cli;
+
+import dev.hla.converter.Activation;
+import dev.hla.converter.FeatureMaps;
+import dev.hla.converter.HlaException;
+import dev.hla.converter.OnnxModel;
+import dev.hla.converter.RankSpec;
+import dev.hla.converter.SiteMaps;
+import dev.hla.converter.attention.AttentionFinder;
+import dev.hla.converter.attention.AttentionSite;
+import dev.hla.converter.attention.Kind;
+import dev.hla.converter.rewrite.Choice;
+import dev.hla.converter.rewrite.Kept;
+import dev.hla.converter.rewrite.Plan;
+import dev.hla.converter.rewrite.SiteSelection;
+import dev.hla.distill.Capture;
+import dev.hla.distill.FitSettings;
+import dev.hla.distill.MapDesign;
+import dev.hla.distill.SiteFits;
+import dev.hla.distill.SiteResult;
+import dev.hla.runtime.ModelSession;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.stream.Stream;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+/** Fits feature maps to a model's own attention. */
+@Command(name = "distill", description = {
+    "Fits feature maps to what a model's softmax attention does, for convert --maps.",
+    "Interrupted, it goes on from where it was when started again with the same options."})
+final class DistillCommand extends Verb {
+  @Parameters(paramLabel = "MODEL", description = "the original model")
+  Path model;
+
+  @Option(names = {"-o", "--output"}, required = true, paramLabel = "MAPS", description = "the file of feature maps to write (.safetensors)")
+  Path output;
+
+  @Option(names = "--ranks", paramLabel = "SPEC", defaultValue = "8^2,3^2,1",
+      description = "the maps: squares and a gate as in 8^2,3^2,1 (default), or softmax features and a hidden layer for peaky attention as in"
+          + " 16,16,1:softmax+64")
+  String ranks;
+
+  @Option(names = "--sites", paramLabel = "GLOB", split = ",", description = "fit sites with matching names only; * stands for anything")
+  List<String> sites = List.of();
+
+  @Option(names = "--kind", paramLabel = "KIND", split = ",", defaultValue = "self,joint",
+      description = "fit these kinds only: ${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE})")
+  Set<Kind> kinds = Set.of();
+
+  @Option(names = "--steps", paramLabel = "N", defaultValue = "400", description = "steps of each site's fit (default: ${DEFAULT-VALUE})")
+  int steps;
+
+  @Option(names = "--no-baseline", description = "do not fit plain linear attention (one factor) of the same size for comparison")
+  boolean noBaseline;
+
+  @Option(names = "--work", paramLabel = "FOLDER", description = "where to keep captured attention and unfinished fits, and leave them"
+      + " (default: MAPS.work, removed in the end)")
+  Path work;
+
+  @Option(names = "--threads", paramLabel = "N", defaultValue = "0", description = "threads to use (default: one per core)")
+  int threads;
+
+  @Option(names = "--force", description = "replace an existing file")
+  boolean force;
+
+  @Mixin CalibrationOptions calibration;
+
+  /** What --json prints. */
+  record Document(String model, String output, List<Fitted> sites, List<Kept> kept, double meanError, double seconds) {}
+
+  /**
+   * One site. Errors are relative errors of its attention output on held-out inputs.
+   *
+   * @param state D, the products of features
+   * @param meanOfValues error of the mean of the values in place of attention
+   * @param plainLinear error of plain linear attention (one softplus factor) with as many features as D; null where it was not fitted
+   */
+  record Fitted(String name, String maps, long state, double error, double[] heads, double meanOfValues, Double plainLinear, double start,
+      List<String> notes, double seconds) {}
+
+  @Override
+  int execute() throws Exception {
+    MapDesign design = MapDesign.parse(ranks);
+    if (steps < 0) {
+      throw wrongUsage("--steps " + steps + ": 0 or more are possible");
+    }
+    OutputFile.at(output, force);
+    OnnxModel source = OnnxModel.load(existing(model));
+    Plan plan = new SiteSelection(null, design.spec(), sites, kinds, 0).plan(model.toString(), AttentionFinder.find(source));
+    List<AttentionSite> chosen = plan.choices().stream().map(Choice::site).toList();
+    if (chosen.isEmpty()) {
+      throw new HlaException(model + ": no attention site to fit maps for" + plan.kept().stream().findFirst()
+          .map(k -> " (" + k.name() + ": " + k.reason() + ")").orElse("") + "; hla inspect lists them");
+    }
+    Path folder = work != null ? work : output.resolveSibling(output.getFileName() + ".work");
+    Document document = distill(source, chosen, plan.kept(), design, folder);
+    if (work == null) {
+      remove(folder);
+    }
+    print(document);
+    json(document);
+    return Exit.DONE;
+  }
+
+  private Document distill(OnnxModel source, List<AttentionSite> chosen, List<Kept> kept, MapDesign design, Path folder) throws Exception {
+    long begun = System.nanoTime();
+    ModelSession.Settings settings = new ModelSession.Settings(false, threads);
+    int total = calibration.samples + calibration.heldOut;
+    try (Capture capture = Capture.open(source, chosen, calibration.open(model, settings), folder)) {
+      try (Progress progress = progress("capture", total)) {
+        capture.fill(total, settings, progress::step);
+      }
+      SiteFits fits = new SiteFits(capture, calibration.samples, total, folder);
+      List<SiteResult> results = fit(fits, design, chosen.size(), "fit");
+      MapDesign plain = MapDesign.of(new RankSpec(new int[] {plainRank(design)}, new int[] {1}), Activation.SOFTPLUS, 0);
+      List<SiteResult> linear = noBaseline ? List.of() : fit(fits, plain, chosen.size(), "fit plain linear attention");
+      Map<String, SiteMaps> maps = new LinkedHashMap<>();
+      results.forEach(r -> maps.put(r.site(), r.maps()));
+      FeatureMaps.write(output, maps);
+      List<Fitted> fitted = new ArrayList<>();
+      for (int i = 0; i < results.size(); i++) {
+        SiteResult r = results.get(i);
+        fitted.add(new Fitted(r.site(), r.design().toString(), r.design().spec().products(), r.error().all(), r.error().heads(), r.mean().all(),
+            noBaseline ? null : linear.get(i).error().all(), r.start().all(), r.notes(), r.seconds()));
+      }
+      double mean = fitted.stream().mapToDouble(Fitted::error).average().orElseThrow();
+      return new Document(model.toString(), output.toString(), fitted, kept, mean, (System.nanoTime() - begun) / 1e9);
+    }
+  }
+
+  private List<SiteResult> fit(SiteFits fits, MapDesign design, int count, String what) {
+    List<SiteFits.Job> jobs = new ArrayList<>();
+    for (int i = 0; i < count; i++) {
+      jobs.add(new SiteFits.Job(i, FitSettings.of(design, steps, calibration.seed)));
+    }
+    try (Progress progress = progress(what, count)) {
+      return fits.fit(jobs, threads > 0 ? threads : Runtime.getRuntime().availableProcessors(), r -> progress.step());
+    }
+  }
+
+  /** As many features as the maps have products: a state of the same size. */
+  private static int plainRank(MapDesign design) {
+    return (int) Math.min(1024, design.spec().products());
+  }
+
+  private void print(Document d) {
+    Table table = new Table("site", "maps", "state", "error", "plain linear", "mean of values", "seconds");
+    d.sites().forEach(f -> table.row(f.name(), f.maps(), Long.toString(f.state()), Table.number(f.error()), Table.number(f.plainLinear()),
+        Table.number(f.meanOfValues()), String.format(java.util.Locale.ROOT, "%.0f", f.seconds())));
+    say(table.toString());
+    d.sites().forEach(f -> f.notes().forEach(note -> warn(f.name() + ": " + note)));
+    say("mean attention error %.4f over %d sites, on held-out inputs; %s written in %.0f s", d.meanError(), d.sites().size(), d.output(), d.seconds());
+  }
+
+  private static void remove(Path folder) throws IOException {
+    try (Stream<Path> files = Files.walk(folder)) {
+      for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
+        Files.delete(file);
+      }
+    }
+  }
+}
