@@ -53,15 +53,14 @@ final class FeatureMap {
   }
 
   static NDArray gelu(NDArray x) {
-    return x.mul(0.5).mul(NDArrays.erf(x.mul(Math.sqrt(0.5))).add(1));
+    return x.getNDArrayInternal().gelu();
   }
 
   private static NDArray activated(NDArray z, Activation activation) {
     return switch (activation) {
       case IDENTITY -> z;
-      // log(1 + exp z) without overflow.
-      case SOFTPLUS -> NDArrays.maximum(z, 0).add(z.abs().neg().exp().add(1).log());
-      case RELU -> NDArrays.maximum(z, 0);
+      case SOFTPLUS -> z.getNDArrayInternal().softPlus();
+      case RELU -> z.getNDArrayInternal().relu();
       case EXP -> z.exp();
       case SOFTMAX -> z.softmax(2);
     };
