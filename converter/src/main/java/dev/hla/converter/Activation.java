@@ -13,6 +13,11 @@ public enum Activation {
   /** Over the factor's own features, so that they add up to 1. */
   SOFTMAX;
 
+  /** Whether each feature depends on its own number alone; only such activations fit in the fused operator. */
+  public boolean elementwise() {
+    return this != SOFTMAX;
+  }
+
   /** The word that files and node attributes use. */
   public String word() {
     return name().toLowerCase(Locale.ROOT);

@@ -2,6 +2,7 @@ package dev.hla.converter;
 
 import dev.hla.onnx.TensorProto.DataType;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 
 /**
@@ -9,12 +10,15 @@ import java.util.List;
  * Factors are sorted by activation, so that each activation is applied once, to one slice of z.
  */
 final class MapNodes {
+  /** Those that the operator has; their numbers are their places. */
+  private static final List<Activation> ACTIVATIONS = Arrays.stream(Activation.values()).filter(Activation::elementwise).toList();
+
   private final FunctionBody f;
   private final String order;
   private final String ranks;
   /** Columns of W and b, factors in order. */
   private final String columns;
-  /** The column after the last of each activation, in the order of {@link Activation}. */
+  /** The column after the last of each activation, in the order of {@link #ACTIVATIONS}. */
   private final List<String> ends = new ArrayList<>();
 
   /**
@@ -24,7 +28,7 @@ final class MapNodes {
    */
   MapNodes(FunctionBody body, String ranks, String activations, List<String> known) {
     f = body;
-    long[] classes = new long[Activation.values().length];
+    long[] classes = new long[ACTIVATIONS.size()];
     for (int i = 0; i < classes.length; i++) {
       classes[i] = i;
     }
@@ -60,7 +64,11 @@ final class MapNodes {
     for (int i = 0; i < begins.length; i++) {
       begins[i] = table.size();
       for (String word : known.get(i).split(",", -1)) {
-        table.add((long) Activation.of(word).ordinal());
+        int number = ACTIVATIONS.indexOf(Activation.of(word));
+        if (number < 0) {
+          throw new HlaException("activation " + word + " looks at a whole factor, which the fused operator does not; use the core operator for it");
+        }
+        table.add((long) number);
       }
     }
     String texts = f.concat("all_activations", 0, f.texts("known_activations", known), f.oneText("these_activations", activations));
@@ -97,9 +105,10 @@ final class MapNodes {
         b.transpose(side + "_map_columns", product, 0, 1, 3, 2),
         b.unsqueeze(side + "_bias_column", b.cast(side + "_bias_float", bias, DataType.FLOAT), 2));
     List<String> activated = new ArrayList<>();
-    for (Activation each : Activation.values()) {
-      String begin = each.ordinal() == 0 ? f.vector(0) : this.ends.get(each.ordinal() - 1);
-      String slice = b.slice(side + "_" + each.word() + "_rows", z, begin, this.ends.get(each.ordinal()), f.vector(2));
+    for (int i = 0; i < ACTIVATIONS.size(); i++) {
+      Activation each = ACTIVATIONS.get(i);
+      String begin = i == 0 ? f.vector(0) : this.ends.get(i - 1);
+      String slice = b.slice(side + "_" + each.word() + "_rows", z, begin, this.ends.get(i), f.vector(2));
       activated.add(activate(b, side + "_" + each.word(), each, slice));
     }
     return b.concat(side + "_features", 2, activated.toArray(String[]::new));
@@ -112,6 +121,7 @@ final class MapNodes {
       case RELU -> b.op(name, "Where", b.op(name + "_is_negative", "Less", z, f.scalar(0f)), f.scalar(0f), z);
       case EXP -> b.op(name, "Exp", z);
       case SOFTPLUS -> softplus(b, name, z);
+      case SOFTMAX -> throw new IllegalArgumentException(name);
     };
   }
 

@@ -118,7 +118,7 @@ class FeatureMapsTest {
       "{\"ranks\": [2, 1], \"powers\": [2], \"epsilon\": 0}; 2 ranks but 1 powers",
       "{\"ranks\": [2, 1], \"powers\": [5, 1], \"epsilon\": 0}; power 5 of factor 1",
       "{\"ranks\": [2, 1], \"powers\": [2, 1], \"epsilon\": 0}; activations is missing or not a list",
-      "{\"ranks\": [2, 1], \"powers\": [2, 1], \"epsilon\": 0, \"activations\": [\"tanh\", \"exp\"]}; unknown activation \"tanh\"; known are identity, softplus, relu, exp",
+      "{\"ranks\": [2, 1], \"powers\": [2, 1], \"epsilon\": 0, \"activations\": [\"tanh\", \"exp\"]}; unknown activation \"tanh\"; known are identity, softplus, relu, exp, softmax",
       "{\"ranks\": [2, 1], \"powers\": [2, 1], \"epsilon\": 0, \"activations\": [\"exp\"]}; 1 activations for 2 factors",
       "{\"ranks\": [2, 1], \"powers\": [2, 1], \"epsilon\": -1, \"activations\": [\"exp\", \"exp\"]}; epsilon -1.0",
       "7; ranks is missing or not a list"})
