@@ -13,9 +13,13 @@ import dev.hla.converter.rewrite.Choice;
 import dev.hla.converter.rewrite.Kept;
 import dev.hla.converter.rewrite.Plan;
 import dev.hla.converter.rewrite.SiteSelection;
+import dev.hla.distill.Calibration;
 import dev.hla.distill.Capture;
 import dev.hla.distill.FitSettings;
 import dev.hla.distill.MapDesign;
+import dev.hla.distill.ModelError;
+import dev.hla.distill.Refinement;
+import dev.hla.distill.SamplerCalibration;
 import dev.hla.distill.SiteFits;
 import dev.hla.distill.SiteResult;
 import dev.hla.runtime.ModelSession;
@@ -28,6 +32,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -39,6 +44,9 @@ import picocli.CommandLine.Parameters;
     "Fits feature maps to what a model's softmax attention does, for convert --maps.",
     "Interrupted, it goes on from where it was when started again with the same options."})
 final class DistillCommand extends Verb {
+  /** Shares of noise at which the model's output is compared. */
+  private static final float[] TIMES = {0.1f, 0.4f, 0.7f, 0.95f};
+
   @Parameters(paramLabel = "MODEL", description = "the original model")
   Path model;
 
@@ -57,8 +65,12 @@ final class DistillCommand extends Verb {
       description = "fit these kinds only: ${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE})")
   Set<Kind> kinds = Set.of();
 
-  @Option(names = "--steps", paramLabel = "N", defaultValue = "400", description = "steps of each site's fit (default: ${DEFAULT-VALUE})")
+  @Option(names = "--steps", paramLabel = "N", defaultValue = "800", description = "steps of each site's fit (default: ${DEFAULT-VALUE})")
   int steps;
+
+  @Option(names = "--refine", paramLabel = "N", defaultValue = "300",
+      description = "steps that move the maps of all sites together, until the model's output agrees; 0 for none (default: ${DEFAULT-VALUE})")
+  int refine;
 
   @Option(names = "--no-baseline", description = "do not fit plain linear attention (one factor) of the same size for comparison")
   boolean noBaseline;
@@ -76,7 +88,16 @@ final class DistillCommand extends Verb {
   @Mixin CalibrationOptions calibration;
 
   /** What --json prints. */
-  record Document(String model, String output, List<Fitted> sites, List<Kept> kept, double meanError, double seconds) {}
+  record Document(String model, String output, List<Fitted> sites, List<Kept> kept, double meanError, ModelErrors before,
+      ModelErrors after, double seconds) {}
+
+  /**
+   * Relative errors of the converted model's output on held-out inputs.
+   *
+   * @param atTime of finished clips with noise, by its share t; null where inputs come from a folder
+   * @param mean over those times, or over all held-out inputs
+   */
+  record ModelErrors(Map<String, Double> atTime, double mean) {}
 
   /**
    * One site. Errors are relative errors of its attention output on held-out inputs.
@@ -91,8 +112,8 @@ final class DistillCommand extends Verb {
   @Override
   int execute() throws Exception {
     MapDesign design = MapDesign.parse(ranks);
-    if (steps < 0) {
-      throw wrongUsage("--steps " + steps + ": 0 or more are possible");
+    if (steps < 0 || refine < 0) {
+      throw wrongUsage("--steps " + steps + " --refine " + refine + ": each is 0 or more");
     }
     OutputFile.at(output, force);
     OnnxModel source = OnnxModel.load(existing(model));
@@ -116,7 +137,8 @@ final class DistillCommand extends Verb {
     long begun = System.nanoTime();
     ModelSession.Settings settings = new ModelSession.Settings(false, threads);
     int total = calibration.samples + calibration.heldOut;
-    try (Capture capture = Capture.open(source, chosen, calibration.open(model, settings), folder)) {
+    Calibration inputs = calibration.open(model, settings);
+    try (Capture capture = Capture.open(source, chosen, inputs, folder)) {
       try (Progress progress = progress("capture", total)) {
         capture.fill(total, settings, progress::step);
       }
@@ -124,8 +146,18 @@ final class DistillCommand extends Verb {
       List<SiteResult> results = fit(fits, design, chosen.size(), "fit");
       MapDesign plain = MapDesign.of(new RankSpec(new int[] {plainRank(design)}, new int[] {1}), Activation.SOFTPLUS, 0);
       List<SiteResult> linear = noBaseline ? List.of() : fit(fits, plain, chosen.size(), "fit plain linear attention");
-      Map<String, SiteMaps> maps = new LinkedHashMap<>();
-      results.forEach(r -> maps.put(r.site(), r.maps()));
+      Map<String, SiteMaps> fittedMaps = new LinkedHashMap<>();
+      results.forEach(r -> fittedMaps.put(r.site(), r.maps()));
+      Map<String, SiteMaps> maps = fittedMaps;
+      ModelErrors before;
+      ModelErrors after = null;
+      try (ModelError error = new ModelError(source, chosen, settings)) {
+        before = measure(error, maps, inputs);
+        if (refine > 0) {
+          maps = refined(source, chosen, inputs, maps, folder, settings);
+          after = measure(error, maps, inputs);
+        }
+      }
       FeatureMaps.write(output, maps);
       List<Fitted> fitted = new ArrayList<>();
       for (int i = 0; i < results.size(); i++) {
@@ -134,7 +166,7 @@ final class DistillCommand extends Verb {
             noBaseline ? null : linear.get(i).error().all(), r.start().all(), r.notes(), r.seconds()));
       }
       double mean = fitted.stream().mapToDouble(Fitted::error).average().orElseThrow();
-      return new Document(model.toString(), output.toString(), fitted, kept, mean, (System.nanoTime() - begun) / 1e9);
+      return new Document(model.toString(), output.toString(), fitted, kept, mean, before, after, (System.nanoTime() - begun) / 1e9);
     }
   }
 
@@ -144,8 +176,35 @@ final class DistillCommand extends Verb {
       jobs.add(new SiteFits.Job(i, FitSettings.of(design, steps, calibration.seed)));
     }
     try (Progress progress = progress(what, count)) {
-      return fits.fit(jobs, threads > 0 ? threads : Runtime.getRuntime().availableProcessors(), r -> progress.step());
+      return fits.fit(jobs, threadsToUse(), r -> progress.step());
     }
+  }
+
+  private Map<String, SiteMaps> refined(OnnxModel source, List<AttentionSite> chosen, Calibration inputs, Map<String, SiteMaps> maps, Path folder,
+      ModelSession.Settings settings) {
+    Refinement.Settings how = Refinement.Settings.of(refine, calibration.seed);
+    try (Refinement refinement = new Refinement(source, chosen, inputs, calibration.samples, how, settings);
+        Progress progress = progress("refine", refine)) {
+      return refinement.refine(maps, folder.resolve("refine-" + refine + "-" + steps + ".npz"), threadsToUse(), progress::step);
+    }
+  }
+
+  private ModelErrors measure(ModelError error, Map<String, SiteMaps> maps, Calibration inputs) {
+    List<Integer> held = IntStream.range(calibration.samples, calibration.samples + calibration.heldOut).boxed().toList();
+    try (ModelSession converted = error.converted(maps)) {
+      if (!(inputs instanceof SamplerCalibration sampler)) {
+        return new ModelErrors(null, error.of(converted, held.stream().map(inputs::inputs).toList()));
+      }
+      Map<String, Double> atTime = new LinkedHashMap<>();
+      for (float t : TIMES) {
+        atTime.put(Float.toString(t), error.of(converted, held.stream().map(i -> sampler.noised(i, t)).toList()));
+      }
+      return new ModelErrors(atTime, atTime.values().stream().mapToDouble(e -> e).average().orElseThrow());
+    }
+  }
+
+  private int threadsToUse() {
+    return threads > 0 ? threads : Runtime.getRuntime().availableProcessors();
   }
 
   /** As many features as the maps have products: a state of the same size. */
@@ -159,7 +218,13 @@ final class DistillCommand extends Verb {
         Table.number(f.meanOfValues()), String.format(java.util.Locale.ROOT, "%.0f", f.seconds())));
     say(table.toString());
     d.sites().forEach(f -> f.notes().forEach(note -> warn(f.name() + ": " + note)));
+    say("error of the model's output: %s%s", text(d.before()), d.after() == null ? "" : " before, " + text(d.after()) + " after refinement");
     say("mean attention error %.4f over %d sites, on held-out inputs; %s written in %.0f s", d.meanError(), d.sites().size(), d.output(), d.seconds());
+  }
+
+  private static String text(ModelErrors errors) {
+    return Table.number(errors.mean()) + (errors.atTime() == null ? "" : " (" + String.join(", ", errors.atTime().entrySet().stream()
+        .map(e -> Table.number(e.getValue()) + " at t = " + e.getKey()).toList()) + ")");
   }
 
   private static void remove(Path folder) throws IOException {

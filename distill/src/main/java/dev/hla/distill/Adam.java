@@ -23,6 +23,11 @@ final class Adam {
     this.skipped = new int[weights.heads()];
   }
 
+  /** What it moves. */
+  MapWeights weights() {
+    return weights;
+  }
+
   /** The means of gradients and of their squares, to be saved and filled again. */
   MapWeights first() {
     return first;

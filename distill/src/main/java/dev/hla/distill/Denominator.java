@@ -31,8 +31,8 @@ final class Denominator {
         try (NDManager manager = Torch.manager()) {
           FeatureMap map = new FeatureMap(manager, weights);
           SiteTensors tensors = SiteTensors.of(manager, sample, picked);
-          NDArray sums = map.weights(map.features("query", tensors.query()), map.features("key", tensors.key()), tensors.keyWeight())
-              .sum(new int[] {2});
+          NDArray sums = map.sums(map.features("query", tensors.query()), map.features("key", tensors.key()), tensors.value(), tensors.keyWeight())
+              .get("..., " + sample.valueDim());
           float[] values = sums.toFloatArray();
           for (int h = 0; h < weights.heads(); h++) {
             double[] more = new double[rows];

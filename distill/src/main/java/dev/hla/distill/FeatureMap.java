@@ -9,8 +9,12 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.TreeMap;
 
-/** Hadamard attention in arrays that gradients flow through, all heads at once: the definition, weight by weight. */
+/**
+ * Hadamard attention in arrays that gradients flow through, all heads at once: the definition, weight by weight. Shapes
+ * may have a batch axis before the heads.
+ */
 final class FeatureMap {
   private final MapDesign design;
   private final Map<String, NDArray> leaves = new LinkedHashMap<>();
@@ -38,18 +42,22 @@ final class FeatureMap {
     NDArray in = x;
     if (design.hidden() > 0) {
       NDArray units = gelu(x.matMul(leaves.get(side + ".hidden.weight")).add(leaves.get(side + ".hidden.bias")));
-      in = NDArrays.concat(new NDList(x, units), 2);
+      in = NDArrays.concat(new NDList(x, units), last(x));
     }
     NDArray z = in.matMul(leaves.get(side + ".weight")).add(leaves.get(side + ".bias"));
     int[] ranks = design.spec().ranks();
     List<NDArray> features = new ArrayList<>();
     long start = 0;
     for (int f = 0; f < ranks.length; f++) {
-      NDArray slice = ranks.length == 1 ? z : z.get(":, :, " + start + ":" + (start + ranks[f]));
+      NDArray slice = ranks.length == 1 ? z : z.get("..., " + start + ":" + (start + ranks[f]));
       features.add(activated(slice, design.activations().get(f)));
       start += ranks[f];
     }
     return features;
+  }
+
+  private static int last(NDArray x) {
+    return x.getShape().dimension() - 1;
   }
 
   static NDArray gelu(NDArray x) {
@@ -62,31 +70,58 @@ final class FeatureMap {
       case SOFTPLUS -> z.getNDArrayInternal().softPlus();
       case RELU -> z.getNDArrayInternal().relu();
       case EXP -> z.exp();
-      case SOFTMAX -> z.softmax(2);
+      case SOFTMAX -> z.softmax(last(z));
     };
   }
 
   /**
-   * Unnormalised weights [H, N, M].
+   * The sums over keys of the weights times the values, and in the last column of the weights alone, [H, N, dv + 1]. Gates
+   * and mask multiply the values' rows, and factors of one power are multiplied before the power is taken: the weights [H,
+   * N, M] are the largest arrays, and few passes go over them.
    *
-   * @param keyWeight of the mask, [H, 1, M], or null
+   * @param query features of each factor
+   * @param key features of each factor
+   * @param value [H, M, dv]
+   * @param keyWeight of the mask, [H, M, 1], or null
    */
-  NDArray weights(List<NDArray> query, List<NDArray> key, NDArray keyWeight) {
-    NDArray product = keyWeight;
+  NDArray sums(List<NDArray> query, List<NDArray> key, NDArray value, NDArray keyWeight) {
+    NDArray rows = NDArrays.concat(new NDList(value, value.get("..., 0:1").onesLike()), last(value));
+    rows = keyWeight == null ? rows : rows.mul(keyWeight);
+    Map<Integer, NDArray> ofPower = new TreeMap<>();
+    NDArray queryGate = null;
     for (int f = 0; f < query.size(); f++) {
       int power = design.spec().powers()[f];
-      boolean gate = design.spec().ranks()[f] == 1;
-      NDArray transposed = key.get(f).transpose(0, 2, 1);
-      NDArray similarity = gate ? query.get(f).mul(transposed) : query.get(f).matMul(transposed);
-      for (int p = 0; p < power; p++) {
-        product = product == null ? similarity : product.mul(similarity);
+      if (design.spec().ranks()[f] == 1) {
+        rows = rows.mul(power(key.get(f), power));
+        NDArray gate = power(query.get(f), power);
+        queryGate = queryGate == null ? gate : queryGate.mul(gate);
+      } else {
+        NDArray similarity = query.get(f).matMul(key.get(f).swapAxes(last(key.get(f)) - 1, last(key.get(f))));
+        ofPower.merge(power, similarity, NDArray::mul);
       }
     }
-    return product;
+    NDArray weights = null;
+    for (Map.Entry<Integer, NDArray> each : ofPower.entrySet()) {
+      NDArray factor = power(each.getValue(), each.getKey());
+      weights = weights == null ? factor : weights.mul(factor);
+    }
+    // Gates alone look at nothing but the key: the same sum for every query.
+    NDArray sums = weights == null ? query.get(0).zerosLike().add(rows.sum(new int[] {last(rows) - 1}, true)) : weights.matMul(rows);
+    return queryGate == null ? sums : sums.mul(queryGate);
   }
 
-  /** The attention output [H, N, dv] of weights [H, N, M] and values [H, M, dv]. */
-  static NDArray attend(NDArray weights, NDArray value, float epsilon) {
-    return weights.matMul(value).div(weights.sum(new int[] {2}, true).add(epsilon));
+  private static NDArray power(NDArray x, int power) {
+    return switch (power) {
+      case 1 -> x;
+      case 2 -> x.square();
+      case 3 -> x.square().mul(x);
+      default -> x.square().square();
+    };
+  }
+
+  /** The attention output [H, N, dv] of {@link #sums}. */
+  static NDArray attend(NDArray sums, float epsilon) {
+    long valueDim = sums.getShape().get(last(sums)) - 1;
+    return sums.get("..., 0:" + valueDim).div(sums.get("..., " + valueDim + ":" + (valueDim + 1)).add(epsilon));
   }
 }

@@ -10,9 +10,10 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 
-/** The state of an unfinished fit in a .npz file: maps, both moments of Adam, and the steps taken. */
+/** The state of an unfinished fit of one or more sites in a .npz file: maps, both moments of Adam, and the steps taken. */
 final class FitCheckpoint {
   /** Steps between two checkpoints. */
   static final int EVERY = 50;
@@ -24,18 +25,21 @@ final class FitCheckpoint {
     this.file = file;
   }
 
-  /** Fills weights and optimiser with what the file has; returns the steps taken, 0 where there is no file. */
-  int restore(MapWeights weights, Adam adam) {
+  /** Fills optimisers and their weights with what the file has; returns the steps taken, 0 where there is no file. */
+  int restore(List<Adam> sites) {
     if (file == null || !Files.exists(file)) {
       return 0;
     }
     try {
       Map<String, Tensor> state = Npz.readAll(file);
-      fill(state, "weights.", weights);
-      fill(state, "first.", adam.first());
-      fill(state, "second.", adam.second());
-      fill(state, "steps", adam.steps());
-      fill(state, "skipped", adam.skipped());
+      for (int i = 0; i < sites.size(); i++) {
+        Adam adam = sites.get(i);
+        fill(state, i + ".weights.", adam.weights());
+        fill(state, i + ".first.", adam.first());
+        fill(state, i + ".second.", adam.second());
+        fill(state, i + ".steps", adam.steps());
+        fill(state, i + ".skipped", adam.skipped());
+      }
       return (int) require(state, "step", 1).get(0);
     } catch (IOException e) {
       throw new HlaException(file + ": cannot be read (" + e.getMessage() + "); remove it to fit from the start", e);
@@ -64,16 +68,19 @@ final class FitCheckpoint {
   }
 
   /** Replaces the file. */
-  void save(MapWeights weights, Adam adam, int step) {
+  void save(List<Adam> sites, int step) {
     if (file == null) {
       return;
     }
     Map<String, Tensor> state = new LinkedHashMap<>();
-    put(state, "weights.", weights);
-    put(state, "first.", adam.first());
-    put(state, "second.", adam.second());
-    state.put("steps", integers(adam.steps()));
-    state.put("skipped", integers(adam.skipped()));
+    for (int i = 0; i < sites.size(); i++) {
+      Adam adam = sites.get(i);
+      put(state, i + ".weights.", adam.weights());
+      put(state, i + ".first.", adam.first());
+      put(state, i + ".second.", adam.second());
+      state.put(i + ".steps", integers(adam.steps()));
+      state.put(i + ".skipped", integers(adam.skipped()));
+    }
     state.put("step", integers(step));
     try {
       Path partial = file.resolveSibling(file.getFileName() + ".part");

@@ -11,9 +11,6 @@ package dev.hla.distill;
  * @param seed of everything random
  */
 public record FitSettings(MapDesign design, int steps, double rate, int samplesPerStep, int rowsPerStep, long seed) {
-  /** Steps after which more bring little. */
-  public static final int STEPS = 400;
-
   /**
    * The recipe. Many samples with few rows each, for what varies between samples is most of the gradient's noise: on
    * shapes_wan 16 samples of 32 rows end at an error of 0.098 where 2 of 64 end at 0.127 after as many steps.

@@ -1,6 +1,7 @@
 package dev.hla.distill;
 
 import dev.hla.converter.Activation;
+import dev.hla.converter.HlaException;
 import dev.hla.converter.SiteMaps;
 import java.util.ArrayList;
 import java.util.List;
@@ -62,6 +63,32 @@ final class MapWeights {
       System.arraycopy(arrays.get(i).data, 0, copy.arrays.get(i).data, 0, arrays.get(i).data.length);
     }
     return copy;
+  }
+
+  /** Takes up maps that were fitted before. */
+  static MapWeights of(SiteMaps maps) {
+    int hidden = maps.query().hidden().map(SiteMaps.Hidden::width).orElse(0);
+    MapWeights weights = new MapWeights(maps.query().heads(), maps.query().headDim(), new MapDesign(maps.spec(), maps.activations(), hidden));
+    weights.fill("query", maps.query());
+    weights.fill("key", maps.key());
+    return weights;
+  }
+
+  private void fill(String side, SiteMaps.Side map) {
+    put(side + ".weight", map.weight());
+    put(side + ".bias", map.bias());
+    map.hidden().ifPresent(hidden -> {
+      put(side + ".hidden.weight", hidden.weight());
+      put(side + ".hidden.bias", hidden.bias());
+    });
+  }
+
+  private void put(String name, float[] values) {
+    float[] into = array(name).data;
+    if (values.length != into.length) {
+      throw new HlaException("maps with a hidden layer that differs between query and key, or stands alone, cannot be refined");
+    }
+    System.arraycopy(values, 0, into, 0, into.length);
   }
 
   /** Takes one head's numbers from another of the same design. */

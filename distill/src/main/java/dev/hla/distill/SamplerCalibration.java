@@ -6,6 +6,7 @@ import dev.hla.runtime.ModelSession;
 import dev.hla.runtime.Tensor;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
@@ -26,8 +27,10 @@ public final class SamplerCalibration implements Calibration {
   private final Prompts prompts;
   private final long[] shape;
   private final long seed;
-  private int held = -1;
-  private List<Map<String, Tensor>> inputs = List.of();
+  /** Sampling a clip takes longer than all that is done with it; a clip is small. */
+  private final Map<Integer, Made> clips = new HashMap<>();
+
+  private record Made(Tensor prompt, Tensor video, List<Map<String, Tensor>> inputs) {}
 
   /**
    * @param model the original, which it closes in the end
@@ -54,15 +57,21 @@ public final class SamplerCalibration implements Calibration {
 
   @Override
   public Map<String, Tensor> inputs(int index) {
-    int clip = index / PER_CLIP;
-    if (clip != held) {
-      inputs = sample(clip);
-      held = clip;
-    }
-    return inputs.get(index % PER_CLIP);
+    return clips.computeIfAbsent(index / PER_CLIP, this::sample).inputs().get(index % PER_CLIP);
   }
 
-  private List<Map<String, Tensor>> sample(int clip) {
+  /**
+   * The finished clip that input number {@code index} comes from, with its prompt and new noise.
+   *
+   * @param t share of the noise: 1 is noise alone, 0 the clip
+   */
+  public Map<String, Tensor> noised(int index, float t) {
+    Made made = clips.computeIfAbsent(index / PER_CLIP, this::sample);
+    long noise = seed * 31 + index;
+    return sampler.inputs(noised(made.video(), t, noise), new float[] {t}, batch(made.prompt()));
+  }
+
+  private Made sample(int clip) {
     Random random = new Random(seed * 1_000_003 + clip);
     Tensor prompt = prompts.embedding(random);
     Tensor empty = Tensor.zeros(ElementType.FLOAT32, prompt.shape());
@@ -83,7 +92,7 @@ public final class SamplerCalibration implements Calibration {
         made.add(sampler.inputs(noised(video, t, random.nextLong()), new float[] {t}, text));
       }
     }
-    return made;
+    return new Made(prompt, video, List.copyOf(made));
   }
 
   private Tensor noised(Tensor video, float t, long noiseSeed) {

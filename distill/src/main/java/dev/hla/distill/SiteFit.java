@@ -43,11 +43,11 @@ final class SiteFit {
     MapWeights start = start();
     MapWeights weights = start.copy();
     Adam adam = new Adam(weights);
-    int from = checkpoint.restore(weights, adam);
+    int from = checkpoint.restore(List.of(adam));
     for (int step = from; step < settings.steps(); step++) {
       step(weights, adam, variance, step);
       if ((step + 1) % FitCheckpoint.EVERY == 0) {
-        checkpoint.save(weights, adam, step + 1);
+        checkpoint.save(List.of(adam), step + 1);
       }
     }
     return judged(start, weights, adam, (System.nanoTime() - begun) / 1e9);
@@ -77,8 +77,8 @@ final class SiteFit {
           int[] rows = random.ints(Math.min(settings.rowsPerStep(), sample.queries()), 0, sample.queries()).toArray();
           SiteTensors tensors = SiteTensors.of(manager, sample, rows);
           NDArray y = FeatureMap.attend(
-              map.weights(map.features("query", tensors.query()), map.features("key", tensors.key()), tensors.keyWeight()),
-              tensors.value(), SiteMaps.DEFAULT_EPSILON);
+              map.sums(map.features("query", tensors.query()), map.features("key", tensors.key()), tensors.value(), tensors.keyWeight()),
+              SiteMaps.DEFAULT_EPSILON);
           NDArray scale = Torch.array(manager, inverse(variance, rows.length * settings.samplesPerStep()), variance.length);
           // A sum over heads: a head's gradient has nothing of another's, even where that one's loss is NaN.
           NDArray heads = y.sub(tensors.output()).square().sum(new int[] {1, 2}).mul(scale);

@@ -38,7 +38,7 @@ final class SiteMeasure {
     SiteTensors tensors = SiteTensors.of(manager, sample, rows);
     List<NDArray> query = map.features("query", tensors.query());
     List<NDArray> key = map.features("key", tensors.key());
-    return FeatureMap.attend(map.weights(query, key, tensors.keyWeight()), tensors.value(), SiteMaps.DEFAULT_EPSILON);
+    return FeatureMap.attend(map.sums(query, key, tensors.value(), tensors.keyWeight()), SiteMaps.DEFAULT_EPSILON);
   }
 
   /** The error of the mean of the values, whatever the query: what looking at nothing gives. */

@@ -10,7 +10,7 @@ import ai.djl.ndarray.NDManager;
  * @param key [H, M, d]
  * @param value [H, M, dv]
  * @param output [H, rows, dv]
- * @param keyWeight [H, 1, M], or null
+ * @param keyWeight [H, M, 1], or null
  */
 record SiteTensors(NDArray query, NDArray key, NDArray value, NDArray output, NDArray keyWeight) {
   static SiteTensors of(NDManager manager, SiteSample s, int[] rows) {
@@ -20,6 +20,6 @@ record SiteTensors(NDArray query, NDArray key, NDArray value, NDArray output, ND
         Torch.array(manager, s.key(), h, s.keys(), s.headDim()),
         Torch.array(manager, s.value(), h, s.keys(), s.valueDim()),
         Torch.array(manager, SiteSample.rows(s.output(), h, s.valueDim(), rows), h, rows.length, s.valueDim()),
-        s.keyWeight() == null ? null : Torch.array(manager, s.keyWeight(), h, 1, s.keys()));
+        s.keyWeight() == null ? null : Torch.array(manager, s.keyWeight(), h, s.keys(), 1));
   }
 }

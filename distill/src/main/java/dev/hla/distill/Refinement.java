@@ -1,0 +1,176 @@
+package dev.hla.distill;
+
+import ai.djl.ndarray.NDArray;
+import ai.djl.ndarray.NDManager;
+import dev.hla.converter.OnnxModel;
+import dev.hla.converter.SiteMaps;
+import dev.hla.converter.attention.AttentionSite;
+import dev.hla.runtime.ModelSession;
+import dev.hla.runtime.Tensor;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+
+/**
+ * Moves the maps of all sites together so that the output of the converted model comes near the original's: Adam on the
+ * squared error of the output, relative to the output. The original runs in ONNX Runtime; what depends on the maps is
+ * computed where gradients flow, see {@link MovedGraph}. Only the maps move.
+ */
+public final class Refinement implements AutoCloseable {
+  private static final double CLIP = 1;
+
+  private final MovedGraph graph;
+  private final ModelSession original;
+  private final Calibration calibration;
+  private final int samples;
+  private final Settings settings;
+  private Map<String, Tensor> constants;
+
+  /**
+   * How to refine.
+   *
+   * @param steps of Adam
+   * @param rate its peak learning rate
+   * @param batch sets of inputs that each step looks at
+   * @param seed of their choice
+   */
+  public record Settings(int steps, double rate, int batch, long seed) {
+    /** The recipe. */
+    public static Settings of(int steps, long seed) {
+      return new Settings(steps, 3e-3, 4, seed);
+    }
+  }
+
+  /**
+   * Prepares a model.
+   *
+   * @param sites the sites that have maps
+   * @param calibration inputs; the first {@code samples} sets are used
+   * @throws dev.hla.converter.HlaException where the model has operators that gradients cannot pass through here
+   */
+  public Refinement(OnnxModel model, List<AttentionSite> sites, Calibration calibration, int samples, Settings settings,
+      ModelSession.Settings session) {
+    this.graph = MovedGraph.of(model, sites);
+    GraphOperators.requireAll(model.path().toString(), graph.nodes());
+    this.calibration = calibration;
+    this.samples = samples;
+    this.settings = settings;
+    this.original = ModelSession.open(graph.model().proto().toByteArray(), model.folder(), model.path() + " (observed)", session);
+  }
+
+  /**
+   * Refines.
+   *
+   * @param maps by site; not changed
+   * @param checkpoint a file for the unfinished state, or null
+   * @param threads of one operator
+   * @param onStep called after every step
+   */
+  public Map<String, SiteMaps> refine(Map<String, SiteMaps> maps, Path checkpoint, int threads, Runnable onStep) {
+    Torch.threads(threads);
+    Map<String, Adam> adams = new LinkedHashMap<>();
+    maps.forEach((site, m) -> adams.put(site, new Adam(MapWeights.of(m))));
+    FitCheckpoint file = new FitCheckpoint(checkpoint);
+    int from = file.restore(List.copyOf(adams.values()));
+    for (int step = from; step < settings.steps(); step++) {
+      step(adams, step);
+      if ((step + 1) % FitCheckpoint.EVERY == 0) {
+        file.save(List.copyOf(adams.values()), step + 1);
+      }
+      onStep.run();
+    }
+    Map<String, SiteMaps> refined = new LinkedHashMap<>();
+    adams.forEach((site, adam) -> refined.put(site, adam.weights().maps(maps.get(site).epsilon())));
+    return refined;
+  }
+
+  private void step(Map<String, Adam> adams, int step) {
+    Random random = new Random(settings.seed() * 7919 + step);
+    Map<String, float[][]> total = new LinkedHashMap<>();
+    for (int i = 0; i < settings.batch(); i++) {
+      gradients(adams, read(random.nextInt(samples))).forEach((site, gradient) -> total.merge(site, gradient, Refinement::sum));
+    }
+    double sum = 0;
+    for (Map.Entry<String, Adam> each : adams.entrySet()) {
+      for (int head = 0; head < each.getValue().weights().heads(); head++) {
+        double norm = each.getValue().norm(total.get(each.getKey()), head);
+        sum += Double.isFinite(norm) ? norm * norm : 0;
+      }
+    }
+    double factor = Math.min(1, CLIP / (Math.sqrt(sum) + 1e-12));
+    double rate = Adam.rate(settings.rate(), step, settings.steps());
+    for (Map.Entry<String, Adam> each : adams.entrySet()) {
+      for (int head = 0; head < each.getValue().weights().heads(); head++) {
+        double norm = each.getValue().norm(total.get(each.getKey()), head);
+        each.getValue().step(total.get(each.getKey()), head, rate, Double.isFinite(norm) ? factor : Double.NaN);
+      }
+    }
+  }
+
+  /** What the moving part reads, and the original's output. */
+  private Map<String, Tensor> read(int sample) {
+    Map<String, Tensor> inputs = calibration.inputs(sample);
+    List<String> wanted = new ArrayList<>();
+    graph.read().forEach((value, shown) -> {
+      if (constants == null || !graph.constants().contains(value)) {
+        wanted.add(shown);
+      }
+    });
+    Map<String, Tensor> shown = original.run(inputs, wanted);
+    Map<String, Tensor> values = new HashMap<>();
+    if (constants == null) {
+      constants = new HashMap<>();
+      graph.constants().forEach(value -> constants.put(value, shown.get(graph.read().get(value))));
+    }
+    values.putAll(constants);
+    graph.read().forEach((value, name) -> values.computeIfAbsent(value, v -> shown.get(name)));
+    return values;
+  }
+
+  private Map<String, float[][]> gradients(Map<String, Adam> adams, Map<String, Tensor> read) {
+    return Torch.withGradients(true, () -> {
+      try (NDManager manager = Torch.manager()) {
+        Map<String, FeatureMap> maps = new HashMap<>();
+        adams.forEach((site, adam) -> maps.put(site, new FeatureMap(manager, adam.weights())));
+        NDArray output = new GraphRun(manager, graph, maps, read).output();
+        Tensor teacher = read.get(graph.output());
+        NDArray wanted = Torch.array(manager, teacher.floats(), teacher.shape());
+        Torch.backward(output.sub(wanted).square().sum().div(wanted.square().sum()).div(settings.batch()));
+        Map<String, float[][]> gradients = new HashMap<>();
+        maps.forEach((site, map) -> gradients.put(site, map.gradients()));
+        return gradients;
+      }
+    });
+  }
+
+  /** The output of the converted model as it is computed here, for one set of inputs. */
+  Tensor output(Map<String, SiteMaps> maps, int sample) {
+    Map<String, Tensor> read = read(sample);
+    return Torch.withGradients(false, () -> {
+      try (NDManager manager = Torch.manager()) {
+        Map<String, FeatureMap> features = new HashMap<>();
+        maps.forEach((site, m) -> features.put(site, new FeatureMap(manager, MapWeights.of(m))));
+        NDArray output = new GraphRun(manager, graph, features, read).output();
+        return Tensor.of(output.toFloatArray(), output.getShape().getShape());
+      }
+    });
+  }
+
+  private static float[][] sum(float[][] a, float[][] b) {
+    for (int i = 0; i < a.length; i++) {
+      for (int k = 0; k < a[i].length; k++) {
+        a[i][k] += b[i][k];
+      }
+    }
+    return a;
+  }
+
+  @Override
+  public void close() {
+    original.close();
+  }
+}
