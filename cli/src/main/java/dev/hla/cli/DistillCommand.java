@@ -44,6 +44,9 @@ import picocli.CommandLine.Parameters;
     "Fits feature maps to what a model's softmax attention does, for convert --maps.",
     "Interrupted, it goes on from where it was when started again with the same options."})
 final class DistillCommand extends Verb {
+  /** Plain linear attention of many features takes long for a step, and little comes after these. */
+  private static final int BASELINE_STEPS = 400;
+
   /** Shares of noise at which the model's output is compared. */
   private static final float[] TIMES = {0.1f, 0.4f, 0.7f, 0.95f};
 
@@ -143,9 +146,9 @@ final class DistillCommand extends Verb {
         capture.fill(total, settings, progress::step);
       }
       SiteFits fits = new SiteFits(capture, calibration.samples, total, folder);
-      List<SiteResult> results = fit(fits, design, chosen.size(), "fit");
+      List<SiteResult> results = fit(fits, design, steps, chosen.size(), "fit");
       MapDesign plain = MapDesign.of(new RankSpec(new int[] {plainRank(design)}, new int[] {1}), Activation.SOFTPLUS, 0);
-      List<SiteResult> linear = noBaseline ? List.of() : fit(fits, plain, chosen.size(), "fit plain linear attention");
+      List<SiteResult> linear = noBaseline ? List.of() : fit(fits, plain, Math.min(steps, BASELINE_STEPS), chosen.size(), "fit plain linear attention");
       Map<String, SiteMaps> fittedMaps = new LinkedHashMap<>();
       results.forEach(r -> fittedMaps.put(r.site(), r.maps()));
       Map<String, SiteMaps> maps = fittedMaps;
@@ -154,7 +157,7 @@ final class DistillCommand extends Verb {
       try (ModelError error = new ModelError(source, chosen, settings)) {
         before = measure(error, maps, inputs);
         if (refine > 0) {
-          maps = refined(source, chosen, inputs, maps, folder, settings);
+          maps = refined(source, chosen, inputs, maps, folder);
           after = measure(error, maps, inputs);
         }
       }
@@ -170,22 +173,22 @@ final class DistillCommand extends Verb {
     }
   }
 
-  private List<SiteResult> fit(SiteFits fits, MapDesign design, int count, String what) {
+  private List<SiteResult> fit(SiteFits fits, MapDesign design, int rounds, int count, String what) {
     List<SiteFits.Job> jobs = new ArrayList<>();
     for (int i = 0; i < count; i++) {
-      jobs.add(new SiteFits.Job(i, FitSettings.of(design, steps, calibration.seed)));
+      jobs.add(new SiteFits.Job(i, FitSettings.of(design, rounds, calibration.seed)));
     }
     try (Progress progress = progress(what, count)) {
       return fits.fit(jobs, threadsToUse(), r -> progress.step());
     }
   }
 
-  private Map<String, SiteMaps> refined(OnnxModel source, List<AttentionSite> chosen, Calibration inputs, Map<String, SiteMaps> maps, Path folder,
-      ModelSession.Settings settings) {
+  private Map<String, SiteMaps> refined(OnnxModel source, List<AttentionSite> chosen, Calibration inputs, Map<String, SiteMaps> maps, Path folder) {
     Refinement.Settings how = Refinement.Settings.of(refine, calibration.seed);
-    try (Refinement refinement = new Refinement(source, chosen, inputs, calibration.samples, how, settings);
+    try (Refinement refinement = new Refinement(source, chosen, inputs, calibration.samples, how,
+            new ModelSession.Settings(false, 1));
         Progress progress = progress("refine", refine)) {
-      return refinement.refine(maps, folder.resolve("refine-" + refine + "-" + steps + ".npz"), threadsToUse(), progress::step);
+      return refinement.refine(maps, folder, threadsToUse(), progress::step);
     }
   }
 

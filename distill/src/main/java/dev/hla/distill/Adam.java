@@ -79,8 +79,8 @@ final class Adam {
       return;
     }
     int t = ++steps[head];
-    double scale1 = 1 / (1 - Math.pow(BETA1, t));
-    double scale2 = 1 / (1 - Math.pow(BETA2, t));
+    double scale1 = 1 / (1 - StrictMath.pow(BETA1, t));
+    double scale2 = 1 / (1 - StrictMath.pow(BETA2, t));
     for (int a = 0; a < gradients.length; a++) {
       int n = weights.arrays().get(a).perHead();
       float[] w = weights.arrays().get(a).data();
@@ -102,6 +102,6 @@ final class Adam {
       return peak * (step + 1) / (warmUp + 1);
     }
     double progress = (double) (step - warmUp) / Math.max(1, total - warmUp);
-    return peak * (0.02 + 0.98 * 0.5 * (1 + Math.cos(Math.PI * progress)));
+    return peak * (0.02 + 0.98 * 0.5 * (1 + StrictMath.cos(Math.PI * progress)));
   }
 }

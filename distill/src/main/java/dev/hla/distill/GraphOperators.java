@@ -49,10 +49,10 @@ final class GraphOperators {
     unary("Sigmoid", x -> x.getNDArrayInternal().sigmoid());
     unary("Relu", x -> x.getNDArrayInternal().relu());
     unary("Softplus", x -> x.getNDArrayInternal().softPlus());
-    unary("Reciprocal", x -> x.pow(-1));
+    unary("Reciprocal", x -> x.onesLike().div(x));
     unary("Identity", x -> x);
     unary("Dropout", x -> x);
-    unary("com.microsoft.QuickGelu", x -> x.mul(x.mul(1.702).getNDArrayInternal().sigmoid()));
+    unary("com.microsoft.QuickGelu", x -> x.mul(x.mul(Torch.scalar(x, 1.702)).getNDArrayInternal().sigmoid()));
     one("Gelu", (n, r) -> n.string("approximate", "none").equals("tanh") ? tanhGelu(r.array(n, 0)) : FeatureMap.gelu(r.array(n, 0)));
     one("com.microsoft.Gelu", (n, r) -> FeatureMap.gelu(r.array(n, 0)));
     one("com.microsoft.FastGelu", (n, r) -> tanhGelu(n.has(1) ? r.array(n, 0).add(r.array(n, 1)) : r.array(n, 0)));
@@ -131,13 +131,13 @@ final class GraphOperators {
   }
 
   private static NDArray pow(NDArray x, NDArray exponent) {
-    // A constant exponent has no gradient of its own; with one, log(x) of a negative x would make it NaN.
-    return exponent.size() == 1 ? x.pow(exponent.toType(DataType.FLOAT32, false).toFloatArray()[0]) : x.pow(exponent);
+    double power = exponent.size() == 1 ? exponent.toType(DataType.FLOAT32, false).toFloatArray()[0] : Double.NaN;
+    return power == 2 ? x.square() : power == 0.5 ? x.sqrt() : x.pow(exponent);
   }
 
   private static NDArray tanhGelu(NDArray x) {
-    NDArray inner = x.add(x.mul(x).mul(x).mul(0.044715)).mul(Math.sqrt(2 / Math.PI));
-    return x.mul(0.5).mul(inner.tanh().add(1));
+    NDArray inner = x.add(x.mul(x).mul(x).mul(Torch.scalar(x, 0.044715))).mul(Torch.scalar(x, Math.sqrt(2 / Math.PI)));
+    return x.mul(Torch.scalar(x, 0.5)).mul(inner.tanh().add(1));
   }
 
   private static NDArray cast(Node node, GraphRun run) {
@@ -155,8 +155,8 @@ final class GraphOperators {
     NDArray b = node.integer("transB", 0) == 0 ? run.array(node, 1) : run.array(node, 1).transpose();
     NDArray product = a.matMul(b);
     double alpha = node.real("alpha", 1);
-    product = alpha == 1 ? product : product.mul(alpha);
-    return node.has(2) ? product.add(run.array(node, 2).mul(node.real("beta", 1))) : product;
+    product = alpha == 1 ? product : product.mul(Torch.scalar(product, alpha));
+    return node.has(2) ? product.add(run.array(node, 2).mul(Torch.scalar(product, node.real("beta", 1)))) : product;
   }
 
   private static NDArray transpose(Node node, GraphRun run) {

@@ -77,7 +77,7 @@ final class GraphRun {
     if (tensor == null) {
       throw new HlaException(graph.model().path() + ": the value " + value + " is not known; its operator came out of order");
     }
-    NDArray floats = manager.create(tensor.floats(), new Shape(tensor.shape()));
+    NDArray floats = Torch.array(manager, tensor.floats(), tensor.shape());
     return tensor.type() == ElementType.BOOL ? floats.toType(DataType.BOOLEAN, false)
         : tensor.type().isFloat() ? floats : floats.toType(DataType.INT64, false);
   }

@@ -9,11 +9,13 @@ import dev.hla.runtime.ModelSession;
 import dev.hla.runtime.Tensor;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.concurrent.Future;
 
 /**
  * Moves the maps of all sites together so that the output of the converted model comes near the original's: Adam on the
@@ -66,34 +68,52 @@ public final class Refinement implements AutoCloseable {
    * Refines.
    *
    * @param maps by site; not changed
-   * @param checkpoint a file for the unfinished state, or null
-   * @param threads of one operator
+   * @param checkpoints a folder for the unfinished state, or null
+   * @param threads to use, as many as the batch is large at most
    * @param onStep called after every step
    */
-  public Map<String, SiteMaps> refine(Map<String, SiteMaps> maps, Path checkpoint, int threads, Runnable onStep) {
-    Torch.threads(threads);
+  public Map<String, SiteMaps> refine(Map<String, SiteMaps> maps, Path checkpoints, int threads, Runnable onStep) {
     Map<String, Adam> adams = new LinkedHashMap<>();
     maps.forEach((site, m) -> adams.put(site, new Adam(MapWeights.of(m))));
-    FitCheckpoint file = new FitCheckpoint(checkpoint);
+    FitCheckpoint file = new FitCheckpoint(checkpoints == null ? null : checkpoints.resolve("refine-" + key(maps) + ".npz"));
     int from = file.restore(List.copyOf(adams.values()));
-    for (int step = from; step < settings.steps(); step++) {
-      step(adams, step);
-      if ((step + 1) % FitCheckpoint.EVERY == 0) {
-        file.save(List.copyOf(adams.values()), step + 1);
+    constants();
+    try (Workers pool = new Workers(Math.min(threads, settings.batch()))) {
+      for (int step = from; step < settings.steps(); step++) {
+        step(adams, step, pool);
+        if ((step + 1) % FitCheckpoint.EVERY == 0) {
+          file.save(List.copyOf(adams.values()), step + 1);
+        }
+        onStep.run();
       }
-      onStep.run();
     }
     Map<String, SiteMaps> refined = new LinkedHashMap<>();
     adams.forEach((site, adam) -> refined.put(site, adam.weights().maps(maps.get(site).epsilon())));
     return refined;
   }
 
-  private void step(Map<String, Adam> adams, int step) {
-    Random random = new Random(settings.seed() * 7919 + step);
-    Map<String, float[][]> total = new LinkedHashMap<>();
-    for (int i = 0; i < settings.batch(); i++) {
-      gradients(adams, read(random.nextInt(samples))).forEach((site, gradient) -> total.merge(site, gradient, Refinement::sum));
+  /** The same for the same start and settings, in every process. */
+  private String key(Map<String, SiteMaps> maps) {
+    int hash = (settings + " " + samples + " " + calibration.identity()).hashCode();
+    for (Map.Entry<String, SiteMaps> each : maps.entrySet()) {
+      hash = hash * 31 + each.getKey().hashCode();
+      for (MapWeights.Array array : MapWeights.of(each.getValue()).arrays()) {
+        hash = hash * 31 + Arrays.hashCode(array.data());
+      }
     }
+    return Integer.toHexString(hash);
+  }
+
+  private void step(Map<String, Adam> adams, int step, Workers pool) {
+    Random random = new Random(settings.seed() * 7919 + step);
+    List<Future<Map<String, float[][]>>> parts = new ArrayList<>();
+    for (int i = 0; i < settings.batch(); i++) {
+      Map<String, Tensor> inputs = calibration.inputs(random.nextInt(samples));
+      parts.add(pool.submit(() -> gradients(adams, read(inputs))));
+    }
+    // Added in the order of the batch, whichever part is done first: sums come out the same every time.
+    Map<String, float[][]> total = new LinkedHashMap<>();
+    parts.forEach(part -> SiteFits.get(part).forEach((site, gradient) -> total.merge(site, gradient, Refinement::sum)));
     double sum = 0;
     for (Map.Entry<String, Adam> each : adams.entrySet()) {
       for (int head = 0; head < each.getValue().weights().heads(); head++) {
@@ -111,23 +131,23 @@ public final class Refinement implements AutoCloseable {
     }
   }
 
-  /** What the moving part reads, and the original's output. */
-  private Map<String, Tensor> read(int sample) {
-    Map<String, Tensor> inputs = calibration.inputs(sample);
-    List<String> wanted = new ArrayList<>();
-    graph.read().forEach((value, shown) -> {
-      if (constants == null || !graph.constants().contains(value)) {
-        wanted.add(shown);
-      }
-    });
-    Map<String, Tensor> shown = original.run(inputs, wanted);
-    Map<String, Tensor> values = new HashMap<>();
+  /** Weights and the like, read once. */
+  private void constants() {
     if (constants == null) {
+      List<String> wanted = graph.constants().stream().map(graph.read()::get).toList();
+      Map<String, Tensor> shown = original.run(calibration.inputs(0), wanted);
       constants = new HashMap<>();
       graph.constants().forEach(value -> constants.put(value, shown.get(graph.read().get(value))));
     }
-    values.putAll(constants);
-    graph.read().forEach((value, name) -> values.computeIfAbsent(value, v -> shown.get(name)));
+  }
+
+  /** What the moving part reads, and the original's output. */
+  private Map<String, Tensor> read(Map<String, Tensor> inputs) {
+    Map<String, String> varying = new LinkedHashMap<>(graph.read());
+    varying.keySet().removeAll(graph.constants());
+    Map<String, Tensor> shown = original.run(inputs, varying.values());
+    Map<String, Tensor> values = new HashMap<>(constants);
+    varying.forEach((value, name) -> values.put(value, shown.get(name)));
     return values;
   }
 
@@ -139,7 +159,7 @@ public final class Refinement implements AutoCloseable {
         NDArray output = new GraphRun(manager, graph, maps, read).output();
         Tensor teacher = read.get(graph.output());
         NDArray wanted = Torch.array(manager, teacher.floats(), teacher.shape());
-        Torch.backward(output.sub(wanted).square().sum().div(wanted.square().sum()).div(settings.batch()));
+        Torch.backward(output.sub(wanted).square().sum().div(wanted.square().sum().mul(Torch.scalar(wanted, settings.batch()))));
         Map<String, float[][]> gradients = new HashMap<>();
         maps.forEach((site, map) -> gradients.put(site, map.gradients()));
         return gradients;
@@ -149,7 +169,8 @@ public final class Refinement implements AutoCloseable {
 
   /** The output of the converted model as it is computed here, for one set of inputs. */
   Tensor output(Map<String, SiteMaps> maps, int sample) {
-    Map<String, Tensor> read = read(sample);
+    constants();
+    Map<String, Tensor> read = read(calibration.inputs(sample));
     return Torch.withGradients(false, () -> {
       try (NDManager manager = Torch.manager()) {
         Map<String, FeatureMap> features = new HashMap<>();

@@ -2,6 +2,7 @@ package dev.hla.distill;
 
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
+import dev.hla.converter.HlaException;
 import dev.hla.converter.SiteMaps;
 import java.util.ArrayList;
 import java.util.List;
@@ -45,6 +46,9 @@ final class SiteFit {
     Adam adam = new Adam(weights);
     int from = checkpoint.restore(List.of(adam));
     for (int step = from; step < settings.steps(); step++) {
+      if (Thread.currentThread().isInterrupted()) {
+        throw new HlaException(data.name() + ": the fit was interrupted; it goes on from its last checkpoint when started again");
+      }
       step(weights, adam, variance, step);
       if ((step + 1) % FitCheckpoint.EVERY == 0) {
         checkpoint.save(List.of(adam), step + 1);

@@ -5,8 +5,6 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.ExecutionException;
-import java.util.concurrent.ExecutorService;
-import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.function.Consumer;
 
@@ -48,10 +46,7 @@ public final class SiteFits {
    * @return the results, in the order of the jobs
    */
   public List<SiteResult> fit(List<Job> jobs, int threads, Consumer<SiteResult> onResult) {
-    // One thread for each fit: its operators are too small to be split, and sums come out the same on every machine.
-    Torch.threads(1);
-    ExecutorService pool = Executors.newFixedThreadPool(Math.max(1, Math.min(threads, jobs.size())));
-    try {
+    try (Workers pool = new Workers(Math.min(threads, jobs.size()))) {
       List<Future<SiteResult>> futures = new ArrayList<>();
       for (Job job : jobs) {
         futures.add(pool.submit(() -> {
@@ -67,20 +62,20 @@ public final class SiteFits {
         results.add(get(future));
       }
       return results;
-    } finally {
-      pool.shutdownNow();
     }
   }
 
   private SiteResult fit(Job job) {
     SiteData data = capture.sites().get(job.site());
     FitSettings settings = job.settings();
-    String name = "fit-" + job.site() + "-" + Integer.toHexString(settings.hashCode()) + "-" + fitted + ".npz";
+    // The text's hash is the same in every process, which an enum's is not.
+    String name = "fit-" + job.site() + "-" + Integer.toHexString(settings.toString().hashCode()) + "-" + fitted + ".npz";
     FitCheckpoint checkpoint = new FitCheckpoint(checkpoints == null ? null : checkpoints.resolve(name));
     return new SiteFit(data.range(0, fitted), data.range(fitted, total), settings).fit(checkpoint);
   }
 
-  private static SiteResult get(Future<SiteResult> future) {
+  /** What a task gave; throws what it threw. */
+  static <T> T get(Future<T> future) {
     try {
       return future.get();
     } catch (ExecutionException e) {

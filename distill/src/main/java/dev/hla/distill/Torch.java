@@ -30,14 +30,29 @@ final class Torch {
     }
   }
 
-  /** Threads of one operator, for operators that this thread and threads to come start. */
-  static void threads(int count) {
+  /** Makes the operators of this thread run in it alone; each thread has to ask for itself. */
+  static void oneThread() {
     manager().close();
-    JniUtils.setNumThreads(count);
+    JniUtils.setNumThreads(1);
   }
 
+  /**
+   * An array with these values. It is copied into memory of PyTorch's own: DJL wraps a Java buffer, which lies at any
+   * address, and the order in which products are summed up depends on the alignment; the same seed would give maps that
+   * differ in their last digits.
+   */
   static NDArray array(NDManager manager, float[] values, long... shape) {
-    return manager.create(values, new Shape(shape));
+    try (NDArray wrapped = manager.create(values, new Shape(shape))) {
+      return wrapped.duplicate();
+    }
+  }
+
+  /**
+   * A number as an array beside another one. Operators with a plain number free it as soon as they have run, though
+   * gradients of products, quotients and powers read it once more: where gradients flow, numbers come from here.
+   */
+  static NDArray scalar(NDArray beside, double value) {
+    return array(beside.getManager(), new float[] {(float) value});
   }
 
   /** An array that gradients are taken with respect to. */

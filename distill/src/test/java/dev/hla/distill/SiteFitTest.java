@@ -22,7 +22,7 @@ class SiteFitTest {
 
   @BeforeAll
   static void oneThread() {
-    Torch.threads(1);
+    Torch.oneThread();
   }
 
   private static FitSettings settings(String maps, int steps) {
@@ -47,6 +47,13 @@ class SiteFitTest {
     SiteResult result = fit(SITE, maps, 120);
     assertTrue(result.error().all() < 0.85 * result.mean().all(), maps + ": " + result.error().all() + ", mean of values " + result.mean().all());
     assertEquals(maps.endsWith("+4") ? 4 : 0, result.maps().query().hidden().map(SiteMaps.Hidden::width).orElse(0));
+  }
+
+  @Test
+  void settingsHaveTheSameTextInEveryProcess() {
+    // Checkpoints are found again by it.
+    assertEquals("FitSettings[design=8,1:softmax+4, steps=5, rate=0.02, samplesPerStep=4, rowsPerStep=16, seed=7]",
+        settings("8,1:softmax+4", 5).toString());
   }
 
   @Test
