@@ -32,7 +32,7 @@ final class CalibrationOptions {
   @Option(names = "--dim", paramLabel = "NAME=N", description = "size of an axis of the clip that the model leaves open")
   Map<String, Integer> dimensions = Map.of();
 
-  @Option(names = "--samples", paramLabel = "N", defaultValue = "64", description = "sets of inputs to fit to (default: ${DEFAULT-VALUE})")
+  @Option(names = "--samples", paramLabel = "N", defaultValue = "96", description = "sets of inputs to fit to (default: ${DEFAULT-VALUE})")
   int samples;
 
   @Option(names = "--held-out", paramLabel = "N", defaultValue = "16", description = "further sets to measure on (default: ${DEFAULT-VALUE})")

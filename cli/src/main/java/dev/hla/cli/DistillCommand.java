@@ -71,7 +71,7 @@ final class DistillCommand extends Verb {
   @Option(names = "--steps", paramLabel = "N", defaultValue = "800", description = "steps of each site's fit (default: ${DEFAULT-VALUE})")
   int steps;
 
-  @Option(names = "--refine", paramLabel = "N", defaultValue = "300",
+  @Option(names = "--refine", paramLabel = "N", defaultValue = "500",
       description = "steps that move the maps of all sites together, until the model's output agrees; 0 for none (default: ${DEFAULT-VALUE})")
   int refine;
 

@@ -2,6 +2,7 @@ package dev.hla.distill;
 
 import dev.hla.runtime.Tensor;
 import java.util.Map;
+import java.util.Random;
 
 /** Inputs on which a model shows what its attention does. Inputs are the same whenever they are asked for. */
 public interface Calibration extends AutoCloseable {
@@ -17,6 +18,15 @@ public interface Calibration extends AutoCloseable {
    * @throws dev.hla.converter.HlaException where they cannot be read
    */
   Map<String, Tensor> inputs(int index);
+
+  /**
+   * Inputs like number {@code index}, with what can be varied drawn anew; the same inputs where nothing can.
+   *
+   * @param random what to draw from
+   */
+  default Map<String, Tensor> variation(int index, Random random) {
+    return inputs(index);
+  }
 
   @Override
   void close();

@@ -108,7 +108,7 @@ public final class Refinement implements AutoCloseable {
     Random random = new Random(settings.seed() * 7919 + step);
     List<Future<Map<String, float[][]>>> parts = new ArrayList<>();
     for (int i = 0; i < settings.batch(); i++) {
-      Map<String, Tensor> inputs = calibration.inputs(random.nextInt(samples));
+      Map<String, Tensor> inputs = calibration.variation(random.nextInt(samples), random);
       parts.add(pool.submit(() -> gradients(adams, read(inputs))));
     }
     // Added in the order of the batch, whichever part is done first: sums come out the same every time.

@@ -13,15 +13,13 @@ import java.util.Random;
 
 /**
  * Inputs that a flow-matching model makes itself, so that no data are needed: it samples clips from random prompts and
- * noise, and each clip gives a few inputs at random times. Half of them are clips on the sampler's own path; the other
- * half is the finished clip with new noise, as in training. Half carry the prompt, half the empty one, as the sampler
- * evaluates both at every step.
+ * noise, and each gives one input at a random time. Half of the inputs are states of the sampler's own path; the other
+ * half are finished clips with new noise, as in training. Half carry the prompt, half the empty one, as the sampler
+ * evaluates both at every step. Several inputs from one clip would save time and cost quality: maps fit what the few clips
+ * show.
  */
 public final class SamplerCalibration implements Calibration {
   private static final FlowSampler.Settings SETTINGS = new FlowSampler.Settings(25, 3);
-  /** Inputs from one clip: few enough that inputs vary in what they show, and that sampling takes a minute. */
-  private static final int PER_CLIP = 4;
-
   private final ModelSession model;
   private final FlowSampler sampler;
   private final Prompts prompts;
@@ -30,7 +28,7 @@ public final class SamplerCalibration implements Calibration {
   /** Sampling a clip takes longer than all that is done with it; a clip is small. */
   private final Map<Integer, Made> clips = new HashMap<>();
 
-  private record Made(Tensor prompt, Tensor video, List<Map<String, Tensor>> inputs) {}
+  private record Made(Tensor prompt, Tensor video, Map<String, Tensor> inputs) {}
 
   /**
    * @param model the original, which it closes in the end
@@ -57,7 +55,7 @@ public final class SamplerCalibration implements Calibration {
 
   @Override
   public Map<String, Tensor> inputs(int index) {
-    return clips.computeIfAbsent(index / PER_CLIP, this::sample).inputs().get(index % PER_CLIP);
+    return clips.computeIfAbsent(index, this::sample).inputs();
   }
 
   /**
@@ -66,9 +64,21 @@ public final class SamplerCalibration implements Calibration {
    * @param t share of the noise: 1 is noise alone, 0 the clip
    */
   public Map<String, Tensor> noised(int index, float t) {
-    Made made = clips.computeIfAbsent(index / PER_CLIP, this::sample);
+    Made made = clips.computeIfAbsent(index, this::sample);
     long noise = seed * 31 + index;
     return sampler.inputs(noised(made.video(), t, noise), new float[] {t}, batch(made.prompt()));
+  }
+
+  /** Half of the time the input itself, a state of the sampler's path or a clip with noise; else the clip with new noise. */
+  @Override
+  public Map<String, Tensor> variation(int index, Random random) {
+    if (random.nextBoolean()) {
+      return inputs(index);
+    }
+    Made made = clips.computeIfAbsent(index, this::sample);
+    float t = random.nextFloat();
+    Tensor text = random.nextBoolean() ? made.prompt() : Tensor.zeros(ElementType.FLOAT32, made.prompt().shape());
+    return sampler.inputs(noised(made.video(), t, random.nextLong()), new float[] {t}, batch(text));
   }
 
   private Made sample(int clip) {
@@ -81,18 +91,12 @@ public final class SamplerCalibration implements Calibration {
       path.add(x);
       times[step] = t;
     }).video();
-    List<Map<String, Tensor>> made = new ArrayList<>();
-    for (int i = 0; i < PER_CLIP; i++) {
-      Tensor text = batch(random.nextBoolean() ? prompt : empty);
-      if (i % 2 == 0) {
-        int step = random.nextInt(SETTINGS.steps());
-        made.add(sampler.inputs(path.get(step), new float[] {times[step]}, text));
-      } else {
-        float t = random.nextFloat();
-        made.add(sampler.inputs(noised(video, t, random.nextLong()), new float[] {t}, text));
-      }
-    }
-    return new Made(prompt, video, List.copyOf(made));
+    Tensor text = batch(random.nextBoolean() ? prompt : empty);
+    int step = random.nextInt(SETTINGS.steps());
+    boolean onPath = random.nextBoolean();
+    float t = onPath ? times[step] : random.nextFloat();
+    Tensor seen = onPath ? path.get(step) : noised(video, t, random.nextLong());
+    return new Made(prompt, video, sampler.inputs(seen, new float[] {t}, text));
   }
 
   private Tensor noised(Tensor video, float t, long noiseSeed) {
