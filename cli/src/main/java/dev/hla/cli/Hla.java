@@ -1,6 +1,7 @@
 package dev.hla.cli;
 
 import dev.hla.converter.HlaException;
+import dev.hla.converter.ToolkitVersion;
 import java.io.PrintStream;
 import java.io.PrintWriter;
 import java.nio.charset.StandardCharsets;
@@ -126,12 +127,11 @@ public final class Hla implements Runnable {
     return text == null ? "" : text.strip().replaceAll("\\s*\\R\\s*", "; ");
   }
 
-  /** The version that the jar states. */
+  /** The toolkit's version. */
   static final class Version implements IVersionProvider {
     @Override
     public String[] getVersion() {
-      String version = Hla.class.getPackage().getImplementationVersion();
-      return new String[] {"hla " + (version == null ? "(not packaged)" : version)};
+      return new String[] {"hla " + ToolkitVersion.get()};
     }
   }
 }

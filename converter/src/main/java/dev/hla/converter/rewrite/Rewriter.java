@@ -3,6 +3,7 @@ package dev.hla.converter.rewrite;
 import dev.hla.converter.HadamardFunction;
 import dev.hla.converter.HlaException;
 import dev.hla.converter.OnnxModel;
+import dev.hla.converter.ToolkitVersion;
 import dev.hla.converter.attention.Wiring;
 import dev.hla.converter.graph.Graph;
 import dev.hla.converter.graph.Node;
@@ -12,6 +13,7 @@ import dev.hla.onnx.GraphProto;
 import dev.hla.onnx.ModelProto;
 import dev.hla.onnx.NodeProto;
 import dev.hla.onnx.OperatorSetIdProto;
+import dev.hla.onnx.StringStringEntryProto;
 import dev.hla.onnx.TensorProto;
 import dev.hla.onnx.ValueInfoProto;
 import java.util.ArrayList;
@@ -28,6 +30,11 @@ import java.util.TreeSet;
  * order of nodes. The result runs with the operator library and, through a model-local function, without it.
  */
 public final class Rewriter {
+  /** producer_name of rewritten models. */
+  public static final String PRODUCER = "hla-toolkit";
+  /** Key of the model's metadata that holds producer_name and producer_version of the original. */
+  public static final String SOURCE_PRODUCER = "hla.source_producer";
+
   private final OnnxModel model;
   private final Lowering lowering;
   private final Set<String> taken = new HashSet<>();
@@ -86,6 +93,7 @@ public final class Rewriter {
         out.setFunctions(i, rebuilt(out.getFunctions(i), root));
       }
     }
+    signed(out);
     out.setIrVersion(Math.max(HadamardFunction.MIN_IR_VERSION, out.getIrVersion()));
     importDomain(out);
     TensorProto.DataType type = commonType(plan);
@@ -100,6 +108,15 @@ public final class Rewriter {
       addFunction(out, HadamardFunction.fused(model.opset(""), type, activations(out)));
     }
     return new OnnxModel(model.path(), out.build());
+  }
+
+  /** The producer is who wrote the file; who wrote the original stays in its metadata. */
+  private static void signed(ModelProto.Builder out) {
+    String source = (out.getProducerName() + " " + out.getProducerVersion()).strip();
+    if (!source.isEmpty() && !out.getProducerName().equals(PRODUCER)) {
+      out.addMetadataProps(StringStringEntryProto.newBuilder().setKey(SOURCE_PRODUCER).setValue(source));
+    }
+    out.setProducerName(PRODUCER).setProducerVersion(ToolkitVersion.get());
   }
 
   private static Set<String> activations(ModelProto.Builder model) {
