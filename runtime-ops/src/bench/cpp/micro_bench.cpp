@@ -256,7 +256,9 @@ void bench(const Options& options, const hla::Kernel& kernel, Threads& threads) 
                          dense(options, y, options.dv),
                          1e-6f,
                          {},
-                         {}};
+                         {},
+                         nullptr,
+                         nullptr};
     if (options.map > 0) problem.query_map = problem.key_map = {weight.data(), bias.data(), options.map, &activations};
     double passes = 2;
     if (options.pass == "state") problem.queries = std::min<int64_t>(1, options.tokens), passes = 1;

@@ -21,7 +21,11 @@ class CoreKernel : public Node {
     }
   }
 
-  void compute(ort::KernelContext* context) const {
+  void compute(ort::KernelContext* context) const { this->run(context, attention(context)); }
+
+ protected:
+  // What the three inputs say; the output is allocated.
+  Problem attention(ort::KernelContext* context) const {
     Tensor tensors[kInputs];
     for (size_t i = 0; i < kInputs; ++i) {
       tensors[i] = input(api(), context, i);
@@ -49,7 +53,7 @@ class CoreKernel : public Node {
     problem.key_features = heads_first(key.data, heads, keys, features());
     problem.value = heads_first(value.data, heads, keys, width);
     problem.output = heads_first(result.data, heads, queries, width);
-    this->run(context, problem);
+    return problem;
   }
 
  private:

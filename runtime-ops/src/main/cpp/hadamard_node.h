@@ -22,6 +22,7 @@ class HadamardNode {
 
   const ort::Api* api() const { return api_; }
   int64_t features() const { return plan_.features(); }
+  const std::string& what() const { return what_; }
 
   [[noreturn]] void fail(const char* input, const std::string& expected, const Dims& came) const {
     throw std::invalid_argument(what_ + "input " + input + ": expected " + expected + ", came " + to_string(came));

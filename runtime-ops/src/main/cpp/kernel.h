@@ -92,6 +92,10 @@ struct Kernel {
   void (*state)(const StateJob& job);
   void (*output)(const OutputJob& job);
   void (*add)(float* into, const float* from, int64_t count);
+  // Between a state as it lies in memory here and one carried from call to call, dense [D][dv + 1]: adds that to this, and
+  // copies this to that.
+  void (*add_carried)(float* state, const float* carried, int64_t size, int64_t value_width);
+  void (*copy_carried)(const float* state, float* carried, int64_t size, int64_t value_width);
   // Runs `rounds` of independent multiply-adds on registers alone and returns their FLOPs: the peak to compare with.
   double (*peak)(int64_t rounds, float* sink);
 };

@@ -576,6 +576,34 @@ void add(float* into, const float* from, int64_t count) {
   for (; i < count; ++i) into[i] += from[i];
 }
 
+// Calls body(numbers of the state, the same of the carried one, how many) for all runs that are dense in both.
+template <typename Body>
+HLA_INLINE void for_each_carried(int64_t size, int64_t value_width, const Body& body) {
+  const Columns cols = columns(value_width);
+  const int64_t rows = padded_rows(size);
+  for (int64_t row = 0; row < size; ++row) {
+    const int64_t carried = row * (value_width + 1);
+    for (int64_t block = 0; block < cols.blocks; ++block) {
+      const int64_t width = block + 1 < cols.blocks ? kWidth : cols.last_width;
+      const int64_t done = block * kWidth;
+      body(rows * done + row * width, carried + done, smaller(width, value_width - done));
+    }
+    body(rows * cols.padded + row, carried + value_width, 1);
+  }
+}
+
+void add_carried(float* state, const float* carried, int64_t size, int64_t value_width) {
+  for_each_carried(size, value_width, [=](int64_t here, int64_t there, int64_t count) {
+    for (int64_t i = 0; i < count; ++i) state[here + i] += carried[there + i];
+  });
+}
+
+void copy_carried(const float* state, float* carried, int64_t size, int64_t value_width) {
+  for_each_carried(size, value_width, [=](int64_t here, int64_t there, int64_t count) {
+    for (int64_t i = 0; i < count; ++i) carried[there + i] = state[here + i];
+  });
+}
+
 double peak(int64_t rounds, float* sink) {
   constexpr int kChains = 12;
   vf acc[kChains];
@@ -595,7 +623,8 @@ double peak(int64_t rounds, float* sink) {
 }
 
 constexpr Kernel kTable{HLA_KERNEL_NAME, HLA_KERNEL_DESCRIPTION, kGroup * kOutputTokens, state_floats, scratch_floats,
-                        state,           output,                 add,                    peak};
+                        state,           output,                 add,                    add_carried,  copy_carried,
+                        peak};
 
 }  // namespace
 }  // namespace hla

@@ -82,6 +82,17 @@ class Call {
     kernel_.state(job);
   }
 
+  // Takes up the keys of earlier calls, and leaves the sum for the next.
+  void carry(int64_t head, float* state) const {
+    const int64_t offset = head * plan_.size * (problem_.value_width + 1);
+    if (problem_.state_in != nullptr) {
+      kernel_.add_carried(state, problem_.state_in + offset, plan_.size, problem_.value_width);
+    }
+    if (problem_.state_out != nullptr) {
+      kernel_.copy_carried(state, problem_.state_out + offset, plan_.size, problem_.value_width);
+    }
+  }
+
   void output(int64_t head, int64_t begin, int64_t end, const float* state, float* scratch) const {
     const int64_t b = head / problem_.heads;
     const int64_t h = head % problem_.heads;
@@ -122,6 +133,7 @@ void whole_heads(const Call& call, const Problem& problem, Parallel& parallel) {
     const Scratch scratch(call.scratch_floats() + call.state_floats());
     float* const state = scratch.data() + call.scratch_floats();
     call.state(head, 0, problem.keys, state, scratch.data());
+    call.carry(head, state);
     call.output(head, 0, problem.queries, state, scratch.data());
   });
 }
@@ -154,6 +166,11 @@ void chunked_heads(const Call& call, const Kernel& kernel, const Problem& proble
     });
   }
 
+  if (problem.state_in != nullptr || problem.state_out != nullptr) {
+    for_each(parallel, heads, [&](int64_t head) { call.carry(head, state_of(head, 0)); });
+  }
+  if (problem.queries == 0) return;
+
   const int64_t query_step = ceil_div(ceil_div(problem.queries, cut.query_chunks), kernel.output_step) * kernel.output_step;
   const int64_t query_chunks = ceil_div(problem.queries, query_step);
   for_each(parallel, heads * query_chunks, [&](int64_t task) {
@@ -165,6 +182,10 @@ void chunked_heads(const Call& call, const Kernel& kernel, const Problem& proble
 }
 
 void zero_output(const Problem& problem) {
+  if (problem.state_out != nullptr) {
+    const int64_t numbers = problem.batch * problem.heads * problem.plan->size() * (problem.value_width + 1);
+    std::fill_n(problem.state_out, numbers, 0.0f);
+  }
   for (int64_t b = 0; b < problem.batch; ++b) {
     for (int64_t h = 0; h < problem.heads; ++h) {
       for (int64_t t = 0; t < problem.queries; ++t) {
@@ -197,8 +218,9 @@ Split split(const Problem& problem, const Kernel& kernel, int64_t cpus) {
 }
 
 void attend(const Kernel& kernel, const Problem& problem, int64_t cpus, Parallel& parallel) {
-  if (problem.batch == 0 || problem.heads == 0 || problem.queries == 0 || problem.value_width == 0) return;
-  if (problem.keys == 0) {
+  if (problem.batch == 0 || problem.heads == 0 || problem.value_width == 0) return;
+  if (problem.queries == 0 && problem.state_out == nullptr) return;
+  if (problem.keys == 0 && problem.state_in == nullptr) {
     zero_output(problem);
     return;
   }

@@ -41,6 +41,10 @@ struct Problem {
   float epsilon;
   Map query_map;
   Map key_map;
+  // States carried from call to call, dense [B][H][D][dv + 1] float32; null for none. What is in `state_in` counts as keys
+  // that came before; `state_out` takes those and the keys of this call. The two may be one.
+  const float* state_in;
+  float* state_out;
 };
 
 // The caller's threads: calls task(data, i) once for every i below total, in any order, and returns when all are done.

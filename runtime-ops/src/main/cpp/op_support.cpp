@@ -1,5 +1,7 @@
 #include "op_support.h"
 
+#include "monomials.h"
+
 #include <atomic>
 
 namespace hla {
@@ -33,6 +35,31 @@ std::vector<const char*> symbols_of(const ort::Api* api, const ort::TensorInfo* 
   std::vector<const char*> symbols(count);
   check(api, ort::GetSymbolicDimensions::call(api, info, symbols.data(), count));
   return symbols;
+}
+
+void set_output(const ort::Api* api, ort::ShapeInferContext* context, size_t index, ort::ElementType type, const Dims& dims,
+                const std::vector<const char*>& symbols) {
+  ort::TensorInfo* raw = nullptr;
+  check(api, ort::CreateTensorInfo::call(api, &raw));
+  const TensorInfo result(api, raw);
+  check(api, ort::SetTensorElementType::call(api, result.get(), type));
+  check(api, ort::SetDimensions::call(api, result.get(), dims.data(), dims.size()));
+  std::vector<const char*> names(symbols);
+  check(api, ort::SetSymbolicDimensions::call(api, result.get(), names.data(), names.size()));
+  check(api, ort::ShapeInferSetOutputTypeShape::call(api, context, index, result.get()));
+}
+
+std::vector<int64_t> attribute_ints(const ort::Api* api, ort::ShapeInferContext* context, const char* name) {
+  const ort::OpAttr* attribute = nullptr;
+  check(api, ort::ShapeInferGetAttribute::call(api, context, name, &attribute));
+  size_t bytes = 0;
+  // Asked for nothing, it fails and says how much there is.
+  if (ort::Status* status = ort::ReadOpAttr::call(api, attribute, ort::kAttributeInts, nullptr, 0, &bytes)) {
+    ort::ReleaseStatus::call(api, status);
+  }
+  std::vector<int64_t> values(bytes / sizeof(int64_t));
+  check(api, ort::ReadOpAttr::call(api, attribute, ort::kAttributeInts, values.data(), bytes, &bytes));
+  return values;
 }
 
 }  // namespace
@@ -111,9 +138,17 @@ Dims NodeInfo::stated_input(size_t index) const {
 }
 
 Tensor input(const ort::Api* api, const ort::KernelContext* context, size_t index) {
+  const Tensor tensor = optional_input(api, context, index);
+  if (tensor.data == nullptr && count(tensor.dims) != 0) {
+    throw std::invalid_argument("input " + std::to_string(index) + " is missing");
+  }
+  return tensor;
+}
+
+Tensor optional_input(const ort::Api* api, const ort::KernelContext* context, size_t index) {
   const ort::Value* value = nullptr;
   check(api, ort::KernelContextGetInput::call(api, context, index, &value));
-  if (value == nullptr) throw std::invalid_argument("input " + std::to_string(index) + " is missing");
+  if (value == nullptr) return {nullptr, {}};
   ort::TensorInfo* raw = nullptr;
   check(api, ort::GetTensorTypeAndShape::call(api, value, &raw));
   const TensorInfo info(api, raw);
@@ -123,9 +158,17 @@ Tensor input(const ort::Api* api, const ort::KernelContext* context, size_t inde
 }
 
 Tensor output(const ort::Api* api, ort::KernelContext* context, size_t index, const Dims& dims) {
+  const Tensor tensor = optional_output(api, context, index, dims);
+  if (tensor.data == nullptr && count(dims) != 0) {
+    throw std::invalid_argument("output " + std::to_string(index) + " is missing");
+  }
+  return tensor;
+}
+
+Tensor optional_output(const ort::Api* api, ort::KernelContext* context, size_t index, const Dims& dims) {
   ort::Value* value = nullptr;
   check(api, ort::KernelContextGetOutput::call(api, context, index, dims.data(), dims.size(), &value));
-  if (value == nullptr) throw std::invalid_argument("output " + std::to_string(index) + " is missing");
+  if (value == nullptr) return {nullptr, {}};
   void* data = nullptr;
   check(api, ort::GetTensorMutableData::call(api, value, &data));
   return {data, dims};
@@ -137,6 +180,12 @@ std::string to_string(const Dims& dims) {
     text += (i ? "," : "") + (dims[i] < 0 ? std::string("?") : std::to_string(dims[i]));
   }
   return text + "]";
+}
+
+int64_t count(const Dims& dims) {
+  int64_t product = 1;
+  for (int64_t dim : dims) product *= dim;
+  return product;
 }
 
 void set_shape_inference_api(const ort::Api* api) { inference_api = api; }
@@ -163,13 +212,24 @@ void infer_like(const ort::Api* api, ort::ShapeInferContext* context, size_t sha
   // The runtime asks the first operator of a name for all types of that name, so the type is the input's.
   ort::ElementType type = ort::kUndefined;
   check(api, ort::GetTensorElementType::call(api, shape, &type));
-  ort::TensorInfo* raw = nullptr;
-  check(api, ort::CreateTensorInfo::call(api, &raw));
-  const TensorInfo result(api, raw);
-  check(api, ort::SetTensorElementType::call(api, result.get(), type));
-  check(api, ort::SetDimensions::call(api, result.get(), dims.data(), dims.size()));
-  check(api, ort::SetSymbolicDimensions::call(api, result.get(), symbols.data(), symbols.size()));
-  check(api, ort::ShapeInferSetOutputTypeShape::call(api, context, 0, result.get()));
+  set_output(api, context, 0, type, dims, symbols);
+}
+
+void infer_state(const ort::Api* api, ort::ShapeInferContext* context) {
+  ort::TensorInfo* query = nullptr;
+  ort::TensorInfo* value = nullptr;
+  check(api, ort::ShapeInferGetInputTypeShape::call(api, context, 0, &query));
+  check(api, ort::ShapeInferGetInputTypeShape::call(api, context, 2, &value));
+  const Dims query_dims = dims_of(api, query);
+  const Dims value_dims = dims_of(api, value);
+  if (query_dims.size() != 4 || value_dims.size() != 4) return;
+  const MonomialPlan plan(attribute_ints(api, context, "ranks"), attribute_ints(api, context, "powers"));
+  const Dims dims{query_dims[0], query_dims[1], plan.size(), value_dims[3] < 0 ? -1 : value_dims[3] + 1};
+  const std::vector<const char*> query_symbols = symbols_of(api, query, 4);
+  const std::string width = std::string(symbols_of(api, value, 4)[3]) + " + 1";
+  const std::vector<const char*> symbols{query_symbols[0], query_symbols[1], "", dims[3] < 0 ? width.c_str() : ""};
+  if ((dims[0] < 0 && *symbols[0] == 0) || (dims[1] < 0 && *symbols[1] == 0) || (dims[3] < 0 && width == " + 1")) return;
+  set_output(api, context, 1, ort::kFloat, dims, symbols);
 }
 
 View heads_first(void* data, int64_t heads, int64_t tokens, int64_t width) {

@@ -66,8 +66,12 @@ struct Tensor {
 };
 Tensor input(const ort::Api* api, const ort::KernelContext* context, size_t index);
 Tensor output(const ort::Api* api, ort::KernelContext* context, size_t index, const Dims& dims);
+// The same of what a node may leave out: then data is null.
+Tensor optional_input(const ort::Api* api, const ort::KernelContext* context, size_t index);
+Tensor optional_output(const ort::Api* api, ort::KernelContext* context, size_t index, const Dims& dims);
 
 std::string to_string(const Dims& dims);
+int64_t count(const Dims& dims);
 
 // The callback for shape inference gets no table of functions; it uses the one that RegisterCustomOps was given.
 void set_shape_inference_api(const ort::Api* api);
@@ -76,6 +80,10 @@ const ort::Api* shape_inference_api();
 // Copies the type and shape of input `shape_of` to output 0, its last dimension replaced by that of input `width_of`,
 // where both have the same number of dimensions.
 void infer_like(const ort::Api* api, ort::ShapeInferContext* context, size_t shape_of, size_t width_of);
+
+// Gives output 1, where the node has it, the shape of a state [B,H,D,dv + 1]: B and H of input 0, D of attributes ranks and
+// powers, dv of input 2. Says nothing where D or the shapes are not known.
+void infer_state(const ort::Api* api, ort::ShapeInferContext* context);
 
 // Dense tensors [B,H,tokens,width] and [B,tokens,H,width].
 View heads_first(void* data, int64_t heads, int64_t tokens, int64_t width);

@@ -9,6 +9,7 @@ namespace hla {
 
 std::vector<const ort::CustomOp*> core_operators();
 std::vector<const ort::CustomOp*> fused_operators();
+std::vector<const ort::CustomOp*> streaming_operators();
 std::vector<const ort::CustomOp*> info_operators();
 std::vector<const ort::CustomOp*> peak_operators();
 

@@ -18,12 +18,15 @@ struct ShapeInferContext;
 struct TensorInfo;
 struct TypeInfo;
 struct Value;
+struct OpAttr;
 
 enum ErrorCode : int { kOk = 0, kFail = 1, kInvalidArgument = 2, kNotImplemented = 9 };
 
 enum ElementType : int { kUndefined = 0, kFloat = 1, kUint8 = 2, kInt64 = 7, kFloat16 = 10, kBfloat16 = 16 };
 
 enum Characteristic : int { kRequired = 0, kOptional = 1 };
+
+enum OpAttrType : int { kAttributeInts = 2 };
 
 enum MemoryType : int { kDefaultMemory = 0 };
 
@@ -111,8 +114,10 @@ using KernelInfoGetAttributeArrayInt64 = Function<163, Status*(const KernelInfo*
 using KernelInfoGetInputTypeInfo = Function<234, Status*(const KernelInfo*, size_t, TypeInfo**)>;
 using KernelInfoGetNodeName = Function<244, Status*(const KernelInfo*, char*, size_t*)>;
 using ShapeInferGetInputTypeShape = Function<268, Status*(const ShapeInferContext*, size_t, TensorInfo**)>;
+using ShapeInferGetAttribute = Function<269, Status*(const ShapeInferContext*, const char*, const OpAttr**)>;
 using ShapeInferSetOutputTypeShape = Function<270, Status*(const ShapeInferContext*, size_t, const TensorInfo*)>;
 using SetSymbolicDimensions = Function<271, Status*(TensorInfo*, const char**, size_t)>;
+using ReadOpAttr = Function<272, Status*(const OpAttr*, OpAttrType, void*, size_t, size_t*)>;
 using KernelContextParallelFor =
     Function<274, Status*(const KernelContext*, void (*)(void*, size_t), size_t, size_t, void*)>;
 

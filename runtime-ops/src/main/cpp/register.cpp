@@ -19,7 +19,7 @@ ort::CustomOpDomain* domain(const ort::Api* api) {
   check(api, ort::CreateCustomOpDomain::call(api, "ai.hla", &fresh));
   try {
     for (const auto& operators :
-         {core_operators(), fused_operators(), info_operators(), peak_operators(), cuda_plugin(api).operators}) {
+         {core_operators(), fused_operators(), streaming_operators(), info_operators(), peak_operators(), cuda_plugin(api).operators}) {
       for (const ort::CustomOp* op : operators) check(api, ort::CustomOpDomainAdd::call(api, fresh, op));
     }
   } catch (...) {

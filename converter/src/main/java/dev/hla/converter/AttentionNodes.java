@@ -62,17 +62,27 @@ final class AttentionNodes {
   }
 
   /**
-   * The operator itself: [.., N, dv], rows in the order of [B, H, N].
+   * What the operator gives.
+   *
+   * @param rows [.., N, dv], rows in the order of [B, H, N]; in float or already in the output's type, see
+   *     {@link #inOutputType}
+   * @param state [B, H, D, dv + 1] in float, weighted; null without a state to begin with
+   */
+  record Result(String rows, String state) {}
+
+  /**
+   * The operator itself.
    *
    * <p>One round takes one head, or all heads of all batches where tokens are few. The chunks of queries are of one size,
    * as values stacked by a loop must be: the last one begins early enough to end with the last token, and what it has in
    * common with the one before is dropped.
    *
    * @param epsilon a 0-dimensional float
+   * @param before the state that stands for earlier keys, [B, H, D, dv + 1] in float or without any numbers; or null
    * @param like a tensor of the output's type
-   * @return in float or already in the output's type, see {@link #inOutputType}
    */
-  String attend(String epsilon, Features queryFeatures, Features keyFeatures, Values values, String like) {
+  Result attend(
+      String epsilon, Features queryFeatures, Features keyFeatures, Values values, String before, String like) {
     String count = f.op("products_vector", "Shape", products.weights());
     String tokens = f.larger("most_tokens", sizes.queries, f.larger("some_keys", sizes.keys, f.vector(1)));
     String headNumbers = f.op("head_numbers", "Mul", tokens, count);
@@ -103,9 +113,20 @@ final class AttentionNodes {
     String weightsAsRows = f.unsqueeze("weights_as_rows", products.weights(), 1);
     // Without keys the denominator is epsilon, which may be 0, and the output is to be 0 all the same.
     String noKeys = f.op("keys_are_none", "Equal", sizes.keys, f.vector(0));
-    String floor = f.op("denominator_floor", "Where", noKeys, f.scalar(1f), epsilon);
+    String noKeysAtAll = noKeys;
+    String carried = null;
+    String carriedShape = before == null ? null : f.concat("carried_shape", 0, sizes.batch, sizes.heads, count, columns);
+    if (before != null) {
+      String begins = f.op("state_is_empty", "Equal", f.unsqueeze("state_size", f.op("state_numbers", "Size", before), 0), f.vector(0));
+      noKeysAtAll = f.op("no_keys_at_all", "And", noKeys, begins);
+      carried = f.choose(List.of("state_before"), FLOAT, begins,
+          then -> List.of(then.op("first_state", "Expand", f.scalar(0f), carriedShape)),
+          otherwise -> List.of(otherwise.op("given_state", "Identity", before))).get(0);
+    }
+    String earlier = carried;
+    String floor = f.op("denominator_floor", "Where", noKeysAtAll, f.scalar(1f), epsilon);
 
-    return f.loop("round", rounds, List.of(), List.of("rows"), (b, round, none) -> {
+    List<String> results = f.loop("round", rounds, List.of(), before == null ? List.of("rows") : List.of("rows", "states"), (b, round, none) -> {
       String batch = b.op("first_batch", "Div", round, sizes.heads);
       String head = b.op("first_head", "Sub", round, b.op("heads_before", "Mul", batch, sizes.heads));
       String starts = b.concat("round_start", 0, batch, head);
@@ -127,7 +148,10 @@ final class AttentionNodes {
                   return List.of(c.op("next_state", "Add", sum.get(0), added));
                 }).get(0));
           }).get(0);
-      String contraction = b.transpose("state_columns", b.op("weighted_state", "Mul", state, weightsAsRows), 0, 1, 3, 2);
+      String ownState = b.op("weighted_state", "Mul", state, weightsAsRows);
+      String wholeState = earlier == null ? ownState
+          : b.op("whole_state", "Add", b.slice("earlier_state", earlier, starts, ends, f.vector(0, 1)), ownState);
+      String contraction = b.transpose("state_columns", wholeState, 0, 1, 3, 2);
       Sides sides = products.sides(b, queryFeatures.build(b, starts, ends));
       String stacked = products.perProduct(b, "sums", productsShape, sides, (w, chunkProducts) ->
           w.loop("query_chunk", queryChunks, List.of(), List.of("chunk_sums"), (c, i, nothing) -> {
@@ -141,14 +165,16 @@ final class AttentionNodes {
       // Either there is one chunk or there is one head: [chunks, .., tokens, dv + 1] has the rows in the tokens' order.
       String floats = b.op("stacked_rows", "Reshape", stacked, stackedShape);
       String all = castsEarly ? cast(b, floats, like) : floats;
-      return b.choose(List.of("round_output"), null, overlaps,
+      String rows = b.choose(List.of("round_output"), null, overlaps,
           then -> List.of(then.concat("kept_rows", 2,
               then.slice("rows_before_overlap", all,
                   f.vector(0, 0), f.concat("before_end", 0, overlapStart, sizes.valueDim), f.vector(2, 3)),
               then.slice("rows_after_overlap", all, f.concat("after_start", 0, overlapEnd, f.vector(0)),
                   f.concat("after_end", 0, stackedQueries, sizes.valueDim), f.vector(2, 3)))),
-          otherwise -> List.of(otherwise.slice("rows_without_denominator", all, f.vector(0), sizes.valueDim, f.vector(3))));
-    }).get(0);
+          otherwise -> List.of(otherwise.slice("rows_without_denominator", all, f.vector(0), sizes.valueDim, f.vector(3)))).get(0);
+      return earlier == null ? List.of(rows) : List.of(rows, wholeState);
+    });
+    return new Result(results.get(0), earlier == null ? null : f.op("all_states", "Reshape", results.get(1), carriedShape));
   }
 
   /** What {@link #attend} returned, in whatever shape, in the type of {@code like}. */

@@ -29,6 +29,8 @@ public final class HadamardFunction {
   public static final String CORE = "HadamardLinearAttention";
   /** Name of the fused operator: queries, keys, values and feature maps in, attention out. */
   public static final String FUSED = "FusedHadamardLinearAttention";
+  /** Name of the streaming operator: the core operator with a state that stands for the tokens of earlier calls. */
+  public static final String STREAMING = "StreamingHadamardLinearAttention";
   /** The oldest ONNX opset in which the bodies can be written. */
   public static final long MIN_OPSET = 11;
   /** The oldest IR version that knows functions: a file that carries one must say this or more. */
@@ -70,11 +72,32 @@ public final class HadamardFunction {
    */
   public static FunctionProto core(long opset, DataType type) {
     FunctionBody body = new FunctionBody(opset, "query_features", "key_features", "value", "output");
-    new HadamardFunction(CORE, opset, type, body).coreNodes();
+    new HadamardFunction(CORE, opset, type, body).coreNodes(false);
     return function(CORE, opset, body)
         .setDocString("Hadamard Linear Attention (arXiv 2602.12128): y[i] = sum_j A[i,j] v[j] / (sum_j A[i,j] + epsilon), "
             + "A[i,j] = prod_f <query factor f of i, key factor f of j> ^ powers[f]. Linear in the tokens.")
         .addInput("query_features").addInput("key_features").addInput("value")
+        .build();
+  }
+
+  /**
+   * {@code ai.hla::StreamingHadamardLinearAttention} version 1: as {@link #core}, with a fourth input state and a second
+   * output next_state, both float [B, H, D, dv + 1]. A state without any numbers is that before the first token. A node
+   * names all four inputs, as a runtime cannot run a body that reads one that is left out; the kernel can. It names two
+   * outputs, the second perhaps "".
+   *
+   * @param opset the version of the ONNX operators that the model imports, as for {@link #core}
+   * @param type type of the tensors but the states, as for {@link #core}
+   * @throws HlaException if the opset is older than {@link #MIN_OPSET}
+   */
+  public static FunctionProto streaming(long opset, DataType type) {
+    FunctionBody body =
+        new FunctionBody(opset, "query_features", "key_features", "value", "state", "output", "next_state");
+    new HadamardFunction(STREAMING, opset, type, body).coreNodes(true);
+    return function(STREAMING, opset, body)
+        .setDocString("HadamardLinearAttention over the keys of this call and of all before it, for which the state stands: "
+            + "state[d] = sum_j w_d m_d(key features of j) [v_j, 1], m_d the monomials in order, w_d their multinomial weights.")
+        .addInput("query_features").addInput("key_features").addInput("value").addInput("state").addOutput("next_state")
         .build();
   }
 
@@ -113,7 +136,7 @@ public final class HadamardFunction {
         .addOpsetImport(OperatorSetIdProto.newBuilder().setDomain("").setVersion(Math.max(opset, CONSTANT_OPSET)));
   }
 
-  private void coreNodes() {
+  private void coreNodes(boolean streaming) {
     ProductNodes products = new ProductNodes(f, integers("ranks"), integers("powers"));
     String queryShape = f.op("query_shape", "Shape", "query_features");
     String valueShape = f.op("value_shape", "Shape", "value");
@@ -124,10 +147,13 @@ public final class HadamardFunction {
     Values values = (round, starts, ends) -> (c, begin, end) -> c.cast("value_float", c.slice("value_rows", "value",
         c.concat("value_start", 0, starts, begin), c.concat("value_end", 0, ends, end), f.vector(0, 1, 2)), DataType.FLOAT);
     AttentionNodes attention = new AttentionNodes(f, products, sizes, opset, type);
-    String rows = attention.attend(
-        epsilon(), features("query", "query_features"), features("key", "key_features"), values, "value");
-    f.result("output", "Reshape", List.of(), attention.inOutputType(rows, "value"),
+    AttentionNodes.Result result = attention.attend(epsilon(), features("query", "query_features"),
+        features("key", "key_features"), values, streaming ? "state" : null, "value");
+    f.result("output", "Reshape", List.of(), attention.inOutputType(result.rows(), "value"),
         f.concat("output_shape", 0, sizes.batch(), sizes.heads(), sizes.queries(), sizes.valueDim()));
+    if (streaming) {
+      f.result("next_state", "Identity", List.of(), result.state());
+    }
   }
 
   private Features features(String name, String input) {
@@ -171,7 +197,7 @@ public final class HadamardFunction {
         epsilon(),
         (b, starts, ends) -> maps.features(b, "query", layout.rows(b, "query", query, starts, ends), starts, ends),
         (b, starts, ends) -> maps.features(b, "key", layout.rows(b, "key", key, starts, ends), starts, ends),
-        values, "value");
+        values, null, "value").rows();
     String headsFirst =
         f.op("heads_first", "Reshape", rows, f.concat("heads_first_shape", 0, sizes.batch(), heads, sizes.queries(), valueDim));
     String shaped = f.choose(List.of("in_layout"), null, f.asScalar("tokens_first_scalar", tokensFirst),

@@ -21,6 +21,7 @@ final class OneNodeModel {
   private TensorProto.DataType type = TensorProto.DataType.FLOAT;
   private int opset = 17;
   private int irVersion = 8;
+  private List<String> floats = List.of();
 
   OneNodeModel(String operator, List<String> inputs) {
     node.setOpType(operator).addAllInput(inputs).addOutput("output");
@@ -28,6 +29,18 @@ final class OneNodeModel {
 
   OneNodeModel type(TensorProto.DataType type) {
     this.type = type;
+    return this;
+  }
+
+  /** Names an output after the first; "" for one that is left out. */
+  OneNodeModel output(String name) {
+    node.addOutput(name);
+    return this;
+  }
+
+  /** Inputs and outputs that are float whatever the others are. */
+  OneNodeModel floats(String... names) {
+    floats = List.of(names);
     return this;
   }
 
@@ -81,8 +94,9 @@ final class OneNodeModel {
   }
 
   byte[] bytes() {
-    GraphProto.Builder graph = GraphProto.newBuilder().setName("one node").addNode(node).addOutput(value("output"));
-    node.getInputList().forEach(input -> graph.addInput(value(input)));
+    GraphProto.Builder graph = GraphProto.newBuilder().setName("one node").addNode(node);
+    node.getOutputList().stream().filter(name -> !name.isEmpty()).forEach(output -> graph.addOutput(value(output)));
+    node.getInputList().stream().filter(name -> !name.isEmpty()).forEach(input -> graph.addInput(value(input)));
     return ModelProto.newBuilder()
         .setIrVersion(irVersion)
         .addOpsetImport(OperatorSetIdProto.newBuilder().setDomain("").setVersion(opset))
@@ -95,6 +109,7 @@ final class OneNodeModel {
 
   /** No shape: neither the rank nor any size is told to the runtime. */
   private ValueInfoProto value(String name) {
+    TensorProto.DataType type = floats.contains(name) ? TensorProto.DataType.FLOAT : this.type;
     return ValueInfoProto.newBuilder().setName(name).setType(TypeProto.newBuilder()
         .setTensorType(TypeProto.Tensor.newBuilder().setElemType(type.getNumber()))).build();
   }
