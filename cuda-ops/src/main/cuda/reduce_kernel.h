@@ -1,6 +1,7 @@
 // Between the passes: the chunks' partial states are added in order, weighted by the multinomial counts, and written as
 // the bfloat16 terms that the output pass multiplies by, padding included, in the order in which it reads them.
 //
+// On an H100 (12 heads, width 128): 17 us at D = 256 at 32% of the memory's peak, 24 us at D = 1024 at 71%.
 // ptxas for sm_90: 34 registers with one or two terms, 39 with three, no spills.
 #pragma once
 
