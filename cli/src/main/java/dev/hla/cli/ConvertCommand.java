@@ -16,9 +16,12 @@ import dev.hla.converter.rewrite.Lowering;
 import dev.hla.converter.rewrite.Plan;
 import dev.hla.converter.rewrite.Rewriter;
 import dev.hla.converter.rewrite.SiteSelection;
+import dev.hla.distill.plan.PlanFile;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
@@ -34,6 +37,9 @@ final class ConvertCommand extends Verb {
 
   @Option(names = "--maps", paramLabel = "FILE", description = "fitted feature maps (safetensors); sites without maps are kept")
   Path maps;
+
+  @Option(names = "--plan", paramLabel = "FILE", description = "a plan of hla plan: converts its sites with its maps")
+  Path plan;
 
   @Option(names = "--unfitted", description = "give sites without fitted maps random ones: such a file shows speed and shape, not quality")
   boolean unfitted;
@@ -76,7 +82,10 @@ final class ConvertCommand extends Verb {
     if (output == null && !dryRun) {
       throw wrongUsage("name the file to write with -o OUT, or --dry-run to write none");
     }
-    if (maps == null && !unfitted) {
+    if (plan != null && (maps != null || unfitted || !sites.isEmpty() || !kinds.isEmpty() || minTokens > 0)) {
+      throw wrongUsage("--plan says which sites to convert with which maps; leave out --maps, --unfitted, --sites, --kind and --min-tokens");
+    }
+    if (plan == null && maps == null && !unfitted) {
       throw wrongUsage("give fitted feature maps with --maps FILE, or say --unfitted for random ones, which show speed but not quality");
     }
     RankSpec spec = RankSpec.parse(ranks);
@@ -89,14 +98,38 @@ final class ConvertCommand extends Verb {
       throw new HlaException(model + ": has no attention site" + (report.notAttention().isEmpty() ? "" : " (hla inspect says why its "
           + report.notAttention().size() + " softmax are none)") + "; nothing was written");
     }
-    FeatureMaps fitted = maps == null ? null : FeatureMaps.load(existing(maps));
-    Plan plan = new SiteSelection(fitted, unfitted ? spec : null, sites, kinds, minTokens).plan(model.toString(), report);
-    Rewriter.Rewritten rewritten = Rewriter.rewrite(source, plan, operator);
+    Plan decided = plan != null ? replayed(report) : selected(spec, report);
+    Rewriter.Rewritten rewritten = Rewriter.rewrite(source, decided, operator);
     if (!dryRun) {
       ConvertedFile.write(rewritten, output, externalData, force);
     }
-    print(document(source, rewritten, plan));
+    print(document(source, rewritten, decided));
     return Exit.DONE;
+  }
+
+  private Plan selected(RankSpec spec, SiteReport report) {
+    FeatureMaps fitted = maps == null ? null : FeatureMaps.load(existing(maps));
+    return new SiteSelection(fitted, unfitted ? spec : null, sites, kinds, minTokens).plan(model.toString(), report);
+  }
+
+  /** The sites that the plan keeps are kept for its reasons. */
+  private Plan replayed(SiteReport report) {
+    PlanFile file = PlanFile.read(existing(plan));
+    FeatureMaps fitted = FeatureMaps.load(existing(plan.toAbsolutePath().resolveSibling(file.maps())));
+    Map<String, String> reasons = new HashMap<>();
+    for (PlanFile.Site site : file.sites()) {
+      boolean converts = !site.choice().equals(PlanFile.Site.SOFTMAX);
+      if (report.sites().stream().noneMatch(s -> s.name().equals(site.name())) || converts && fitted.forSite(site.name()).isEmpty()) {
+        throw new HlaException(plan + ": plans for the site " + site.name() + ", which " + (converts && fitted.forSite(site.name()).isEmpty()
+            ? fitted.file() + " has no maps for" : model + " does not have") + "; plan anew for this model");
+      }
+      reasons.put(site.name(), site.reason());
+    }
+    if (fitted.names().isEmpty()) {
+      return new Plan(List.of(), report.sites().stream().map(s -> new Kept(s.name(), reasons.getOrDefault(s.name(), "not in the plan"))).toList());
+    }
+    Plan selected = new SiteSelection(fitted, null, List.of(), Set.of(), 0).plan(model.toString(), report);
+    return new Plan(selected.choices(), selected.kept().stream().map(k -> new Kept(k.name(), reasons.getOrDefault(k.name(), k.reason()))).toList());
   }
 
   private Document document(OnnxModel source, Rewriter.Rewritten rewritten, Plan plan) {

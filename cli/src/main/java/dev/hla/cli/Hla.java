@@ -30,6 +30,7 @@ import picocli.CommandLine.UnmatchedArgumentException;
       InspectCommand.class,
       ConvertCommand.class,
       DistillCommand.class,
+      PlanCommand.class,
       RunCommand.class,
       VerifyCommand.class,
       GenerateCommand.class,

@@ -260,8 +260,13 @@ public final class ModelSession implements AutoCloseable {
       throw new HlaException(name + ": its input " + slot.name() + " is of a type that cannot be fed");
     }
     Tensor converted = value.as(slot.type());
-    ByteBuffer bytes = converted.bytes();
+    ByteBuffer bytes = direct(converted.bytes());
     return OnnxTensor.createTensor(environment, bytes, converted.shape(), slot.type().onnx());
+  }
+
+  /** What a run gave lies in the Java heap, where the runtime takes no inputs from. */
+  private static ByteBuffer direct(ByteBuffer bytes) {
+    return bytes.isDirect() ? bytes : ByteBuffer.allocateDirect(bytes.remaining()).order(bytes.order()).put(bytes.duplicate()).flip();
   }
 
   private Tensor fetch(String output, OnnxValue value) {

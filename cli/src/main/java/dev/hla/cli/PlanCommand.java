@@ -1,0 +1,222 @@
+package dev.hla.cli;
+
+import dev.hla.converter.FeatureMaps;
+import dev.hla.converter.HlaException;
+import dev.hla.converter.OnnxModel;
+import dev.hla.converter.RankSpec;
+import dev.hla.converter.SiteMaps;
+import dev.hla.converter.attention.AttentionFinder;
+import dev.hla.converter.attention.AttentionSite;
+import dev.hla.converter.attention.Kind;
+import dev.hla.converter.rewrite.Choice;
+import dev.hla.converter.rewrite.SiteSelection;
+import dev.hla.distill.Calibration;
+import dev.hla.distill.Capture;
+import dev.hla.distill.FitSettings;
+import dev.hla.distill.MapDesign;
+import dev.hla.distill.ModelError;
+import dev.hla.distill.Refinement;
+import dev.hla.distill.SiteFits;
+import dev.hla.distill.SiteResult;
+import dev.hla.distill.plan.PlanFile;
+import dev.hla.distill.plan.PlanSearch;
+import dev.hla.runtime.Machine;
+import dev.hla.runtime.ModelSession;
+import dev.hla.runtime.Tensor;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Set;
+import java.util.stream.IntStream;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+/** Chooses sites and maps under a budget. */
+@Command(name = "plan", description = {
+    "Fits several choices of maps to each site, measures the error and the time of each, and chooses the best set under a budget",
+    "(--convert, --speedup, --max-error, or several). Writes the plan, and its maps beside it, for convert --plan. Interrupted, it goes",
+    "on from where it was when started again with the same options."})
+final class PlanCommand extends Verb {
+  private static final List<String> CHOICES = List.of("11^2,1", "8^2,3^2,1", "8^2,4^2,1", "16,16,1:softmax+64", "32,32,1:softmax+64");
+
+  @Parameters(paramLabel = "MODEL", description = "the original model")
+  Path model;
+
+  @Option(names = {"-o", "--output"}, required = true, paramLabel = "PLAN", description = "the plan to write (.json); its maps are written beside it")
+  Path output;
+
+  @Option(names = "--convert", paramLabel = "N", description = "convert that many sites, or that share of them as in 50%%")
+  String convert;
+
+  @Option(names = "--speedup", paramLabel = "X", description = "make the model at least X times as fast")
+  Double speedup;
+
+  @Option(names = "--max-error", paramLabel = "E", description = "keep the predicted relative error of the model's output at E at most")
+  Double maxError;
+
+  @Option(names = "--choice", paramLabel = "SPEC", description = "maps to choose from, may be repeated (default: 11^2,1  8^2,3^2,1  8^2,4^2,1"
+      + "  16,16,1:softmax+64  32,32,1:softmax+64)")
+  List<String> choices = CHOICES;
+
+  @Option(names = "--sites", paramLabel = "GLOB", split = ",", description = "look at sites with matching names only; * stands for anything")
+  List<String> sites = List.of();
+
+  @Option(names = "--kind", paramLabel = "KIND", split = ",", defaultValue = "self,joint",
+      description = "look at these kinds only: ${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE})")
+  Set<Kind> kinds = Set.of();
+
+  @Option(names = "--steps", paramLabel = "N", defaultValue = "400", description = "steps of each fit (default: ${DEFAULT-VALUE})")
+  int steps;
+
+  @Option(names = "--refine", paramLabel = "N", defaultValue = "200",
+      description = "steps that move the chosen maps together in the end; 0 for none (default: ${DEFAULT-VALUE})")
+  int refine;
+
+  @Option(names = "--work", paramLabel = "FOLDER", description = "where to keep captured attention and fits (default: PLAN.work); it stays, so that"
+      + " another budget costs no new fits")
+  Path work;
+
+  @Option(names = "--threads", paramLabel = "N", defaultValue = "0", description = "threads to use (default: one per core)")
+  int threads;
+
+  @Option(names = "--seconds", paramLabel = "S", defaultValue = "1", description = "time for the timing of each site (default: ${DEFAULT-VALUE})")
+  double seconds;
+
+  @Option(names = "--force", description = "replace existing files")
+  boolean force;
+
+  @Mixin CalibrationOptions calibration;
+
+  @Override
+  int execute() throws Exception {
+    List<MapDesign> designs = choices.stream().map(MapDesign::parse).toList();
+    if (convert == null && speedup == null && maxError == null) {
+      throw wrongUsage("give a budget: --convert N or 50%, --speedup X, --max-error E");
+    }
+    OutputFile file = OutputFile.at(output, force);
+    Path maps = output.resolveSibling(output.getFileName().toString().replaceAll("\\.json$", "") + ".safetensors");
+    OutputFile.at(maps, force);
+    OnnxModel source = OnnxModel.load(existing(model));
+    List<AttentionSite> chosen = new SiteSelection(null, RankSpec.parse("1"), sites, kinds, 0).plan(model.toString(), AttentionFinder.find(source))
+        .choices().stream().map(Choice::site).toList();
+    if (chosen.isEmpty()) {
+      throw new HlaException(model + ": no attention site to plan for; hla inspect lists them, --kind and --sites choose");
+    }
+    PlanSearch.Budget budget = new PlanSearch.Budget(count(chosen.size()), speedup, maxError);
+    ModelSession.Settings settings = new ModelSession.Settings(false, threads);
+    Calibration inputs = calibration.open(model, settings);
+    Path folder = work != null ? work : output.resolveSibling(output.getFileName() + ".work");
+    try (Capture capture = Capture.open(source, chosen, inputs, folder)) {
+      List<List<SiteResult>> fits = fits(capture, designs, chosen.size(), settings, folder);
+      List<Map<String, Tensor>> heldOut = IntStream.range(calibration.samples, calibration.samples + calibration.heldOut).mapToObj(inputs::inputs).toList();
+      PlanSearch search = new PlanSearch(source, chosen, fits, heldOut, settings, seconds);
+      try (Progress progress = progress("measure", chosen.size())) {
+        search.measure(progress::step);
+      }
+      PlanFile plan = decided(source, chosen, fits, search, budget, inputs, heldOut, maps, folder);
+      file.write(out -> out.write((plan.json() + "\n").getBytes(StandardCharsets.UTF_8)));
+      print(plan);
+      json(plan);
+    }
+    return Exit.DONE;
+  }
+
+  private Integer count(int all) {
+    if (convert == null) {
+      return null;
+    }
+    boolean share = convert.endsWith("%");
+    String digits = share ? convert.substring(0, convert.length() - 1) : convert;
+    int number = digits.matches("[0-9]{1,6}") ? Integer.parseInt(digits) : -1;
+    if (number < 0 || number > (share ? 100 : all)) {
+      throw wrongUsage("--convert " + convert + ": a number of sites, 0 to " + all + ", or a share such as 50% is wanted");
+    }
+    return share ? (int) Math.round(all * number / 100.0) : number;
+  }
+
+  private List<List<SiteResult>> fits(Capture capture, List<MapDesign> designs, int count, ModelSession.Settings settings, Path folder) {
+    int total = calibration.samples + calibration.heldOut;
+    try (Progress progress = progress("capture", total)) {
+      capture.fill(total, settings, progress::step);
+    }
+    List<SiteFits.Job> jobs = new ArrayList<>();
+    for (int s = 0; s < count; s++) {
+      for (MapDesign design : designs) {
+        jobs.add(new SiteFits.Job(s, FitSettings.of(design, steps, calibration.seed)));
+      }
+    }
+    try (Progress progress = progress("fit", jobs.size())) {
+      List<SiteResult> results = new SiteFits(capture, calibration.samples, total, folder).fit(jobs, threadsToUse(), r -> progress.step());
+      return IntStream.range(0, count).mapToObj(s -> results.subList(s * designs.size(), (s + 1) * designs.size())).toList();
+    }
+  }
+
+  private PlanFile decided(OnnxModel source, List<AttentionSite> all, List<List<SiteResult>> fits, PlanSearch search, PlanSearch.Budget budget,
+      Calibration inputs, List<Map<String, Tensor>> heldOut, Path file, Path folder) {
+    PlanSearch.Chosen chosen = search.choose(budget);
+    Map<String, SiteMaps> maps = new LinkedHashMap<>();
+    List<AttentionSite> converted = new ArrayList<>();
+    for (int s = 0; s < all.size(); s++) {
+      if (chosen.choices()[s] >= 0) {
+        converted.add(all.get(s));
+        maps.put(all.get(s).name(), fits.get(s).get(chosen.choices()[s]).maps());
+      }
+    }
+    ModelSession.Settings settings = new ModelSession.Settings(false, threads);
+    double error = 0;
+    Double refined = null;
+    if (!converted.isEmpty()) {
+      try (ModelError measure = new ModelError(source, converted, settings)) {
+        error = of(measure, maps, heldOut);
+        if (refine > 0) {
+          try (Refinement refinement = new Refinement(source, converted, inputs, calibration.samples, Refinement.Settings.of(refine, calibration.seed),
+                  new ModelSession.Settings(false, 1));
+              Progress progress = progress("refine", refine)) {
+            maps = refinement.refine(maps, folder, threadsToUse(), progress::step);
+          }
+          refined = of(measure, maps, heldOut);
+        }
+      }
+    }
+    FeatureMaps.write(file, maps);
+    Machine machine = Machine.look();
+    double share = search.attentionShare();
+    return new PlanFile(PlanFile.FORMAT, model.toString(), file.getFileName().toString(), PlanSearch.words(budget),
+        machine.processor() + ", " + machine.cores() + " cores, ONNX Runtime " + machine.onnxRuntime(), search.modelMillis(), share,
+        1 / Math.max(1e-9, 1 - share), chosen.millis(), search.whole(chosen.choices())[1], chosen.error(), error, refined, search.decided(chosen));
+  }
+
+  private static double of(ModelError measure, Map<String, SiteMaps> maps, List<Map<String, Tensor>> heldOut) {
+    try (ModelSession session = measure.converted(maps)) {
+      return measure.of(session, heldOut);
+    }
+  }
+
+  private int threadsToUse() {
+    return threads > 0 ? threads : Runtime.getRuntime().availableProcessors();
+  }
+
+  private void print(PlanFile plan) {
+    Table table = new Table("site", "choice", "maps", "error", "of the output", "ms", "softmax ms");
+    for (PlanFile.Site site : plan.sites()) {
+      for (PlanFile.Measured m : site.choices()) {
+        table.row(site.name(), m.maps().equals(site.choice()) ? "taken" : "", m.maps(), Table.number(m.error()), Table.number(m.outputError()),
+            Table.number(m.millis()), Table.number(site.softmaxMillis()));
+      }
+    }
+    say(table.toString());
+    plan.sites().stream().filter(s -> !s.reason().isEmpty()).forEach(s -> say("  %s kept: %s", s.name(), s.reason()));
+    say(String.format(Locale.ROOT, "attention takes %.0f %% of the model's %.2f ms: without it the model would be %.2f times as fast, no plan can do more (%s)",
+        100 * plan.attentionShare(), plan.modelMillis(), plan.mostSpeedup(), plan.machine()));
+    say(String.format(Locale.ROOT, "the plan (%s): %.2f times as fast predicted, %.2f measured; error of the output %.4f predicted, %.4f measured%s",
+        plan.budget(), plan.modelMillis() / plan.predictedMillis(), plan.modelMillis() / plan.convertedMillis(), plan.predictedError(),
+        plan.measuredError(), plan.refinedError() == null ? "" : String.format(Locale.ROOT, ", %.4f after refinement", plan.refinedError())));
+    say("%s written, with %s beside it", output, plan.maps());
+  }
+}

@@ -1,0 +1,77 @@
+package dev.hla.distill.plan;
+
+import com.fasterxml.jackson.annotation.JsonInclude;
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.PropertyNamingStrategies;
+import com.fasterxml.jackson.databind.SerializationFeature;
+import com.fasterxml.jackson.databind.json.JsonMapper;
+import dev.hla.converter.HlaException;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+
+/**
+ * What was measured and decided. All times are medians in milliseconds, all errors relative errors on held-out inputs.
+ *
+ * @param format {@link #FORMAT}
+ * @param maps name of the file of feature maps, beside this one
+ * @param budget what was asked for, in words
+ * @param machine what the times were measured on
+ * @param modelMillis of the whole original model
+ * @param attentionShare of all sites in it
+ * @param mostSpeedup if attention took no time at all (Amdahl): 1 / (1 - attention_share)
+ * @param predictedMillis of the converted model, from the times of its sites
+ * @param convertedMillis of the converted model, measured beside the original
+ * @param predictedError of the model's output, as if the squared errors of sites added up
+ * @param measuredError of the model's output with all chosen sites converted
+ * @param refinedError the same after refinement, or null
+ */
+public record PlanFile(String format, String model, String maps, String budget, String machine, double modelMillis, double attentionShare,
+    double mostSpeedup, double predictedMillis, double convertedMillis, double predictedError, double measuredError, Double refinedError,
+    List<Site> sites) {
+  public static final String FORMAT = "hla-plan/1";
+
+  private static final JsonMapper JSON = JsonMapper.builder().enable(SerializationFeature.INDENT_OUTPUT)
+      .propertyNamingStrategy(PropertyNamingStrategies.SNAKE_CASE).serializationInclusion(JsonInclude.Include.NON_NULL).build();
+
+  /**
+   * One site.
+   *
+   * @param choice the maps chosen, or {@link #SOFTMAX}
+   * @param effect error of the model's output for each unit of error of this site's attention alone
+   * @param softmaxMillis of the original attention
+   * @param reason why it stays as it is, or ""
+   * @param choices all that was measured
+   */
+  public record Site(String name, String choice, double effect, double softmaxMillis, String reason, List<Measured> choices) {
+    public static final String SOFTMAX = "softmax";
+  }
+
+  /** @param error of the attention output */
+  public record Measured(String maps, long state, double error, double outputError, double millis) {}
+
+  /** As text. */
+  public String json() {
+    try {
+      return JSON.writeValueAsString(this);
+    } catch (JsonProcessingException e) {
+      throw new IllegalStateException(e);
+    }
+  }
+
+  /** @throws HlaException where the file is no plan */
+  public static PlanFile read(Path file) {
+    try {
+      PlanFile plan = JSON.readValue(Files.readString(file), PlanFile.class);
+      if (!FORMAT.equals(plan.format) || plan.maps == null || plan.sites == null) {
+        throw new HlaException(file + ": no plan: \"format\" is " + plan.format + ", \"" + FORMAT + "\" with maps and sites expected; hla plan writes one");
+      }
+      return plan;
+    } catch (JsonProcessingException e) {
+      throw new HlaException(file + ": no plan (" + e.getOriginalMessage().lines().findFirst().orElse("") + "); hla plan writes one", e);
+    } catch (IOException e) {
+      throw new HlaException(file + ": cannot be read (" + e.getMessage() + ")", e);
+    }
+  }
+}
