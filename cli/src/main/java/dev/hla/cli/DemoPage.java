@@ -46,17 +46,15 @@ final class DemoPage {
     parts.put("guidance", format("%.0f", Demo.SETTINGS.guidance()));
     parts.put("machine", machine(demo));
     parts.put("seconds", format("%.0f", seconds));
-    return fill(template(), parts);
+    return fill("demo.html", parts);
   }
 
-  private static String template() throws IOException {
-    try (InputStream in = DemoPage.class.getResourceAsStream("demo.html")) {
-      return new String(in.readAllBytes(), StandardCharsets.UTF_8);
+  /** A template with its {{parts}} put in. */
+  static String fill(String template, Map<String, String> parts) throws IOException {
+    String page;
+    try (InputStream in = DemoPage.class.getResourceAsStream(template)) {
+      page = new String(in.readAllBytes(), StandardCharsets.UTF_8);
     }
-  }
-
-  private static String fill(String template, Map<String, String> parts) {
-    String page = template;
     for (Map.Entry<String, String> part : parts.entrySet()) {
       page = page.replace("{{" + part.getKey() + "}}", part.getValue());
     }
@@ -78,7 +76,7 @@ final class DemoPage {
     return "data:image/png;base64," + Base64.getEncoder().encodeToString(bytes.toByteArray());
   }
 
-  private static String pairs(List<Demo.Clip> clips) throws IOException {
+  static String pairs(List<Demo.Clip> clips) throws IOException {
     StringBuilder html = new StringBuilder();
     for (Demo.Clip clip : clips) {
       html.append("<figure class=\"pair\"><div><img src=\"").append(animation(clip.original())).append("\" alt=\"original\"><img src=\"")
@@ -121,7 +119,7 @@ final class DemoPage {
     return text.toString();
   }
 
-  private static String bar(double error) {
+  static String bar(double error) {
     return format("<span class=\"bar\" style=\"--w:%.1f%%\"></span>%.1f %%", Math.min(100, 400 * error), 100 * error);
   }
 
@@ -149,11 +147,11 @@ final class DemoPage {
     return format("%.0f · 10<sup>%d</sup>", value / Math.pow(10, exponent), exponent).replace("-", "−");
   }
 
-  private static String row(String... cells) {
+  static String row(String... cells) {
     return "<tr><td>" + String.join("</td><td>", cells) + "</td></tr>\n";
   }
 
-  private static String code(String text) {
+  static String code(String text) {
     return "<code>" + escape(text) + "</code>";
   }
 

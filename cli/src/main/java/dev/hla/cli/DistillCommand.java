@@ -1,10 +1,8 @@
 package dev.hla.cli;
 
-import dev.hla.converter.Activation;
 import dev.hla.converter.FeatureMaps;
 import dev.hla.converter.HlaException;
 import dev.hla.converter.OnnxModel;
-import dev.hla.converter.RankSpec;
 import dev.hla.converter.SiteMaps;
 import dev.hla.converter.attention.AttentionFinder;
 import dev.hla.converter.attention.AttentionSite;
@@ -19,21 +17,16 @@ import dev.hla.distill.FitSettings;
 import dev.hla.distill.MapDesign;
 import dev.hla.distill.ModelError;
 import dev.hla.distill.Refinement;
-import dev.hla.distill.SamplerCalibration;
 import dev.hla.distill.SiteFits;
 import dev.hla.distill.SiteResult;
 import dev.hla.runtime.ModelSession;
-import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.stream.IntStream;
-import java.util.stream.Stream;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -46,9 +39,6 @@ import picocli.CommandLine.Parameters;
 final class DistillCommand extends Verb {
   /** Plain linear attention of many features takes long for a step, and little comes after these. */
   private static final int BASELINE_STEPS = 400;
-
-  /** Shares of noise at which the model's output is compared. */
-  private static final float[] TIMES = {0.1f, 0.4f, 0.7f, 0.95f};
 
   @Parameters(paramLabel = "MODEL", description = "the original model")
   Path model;
@@ -91,16 +81,8 @@ final class DistillCommand extends Verb {
   @Mixin CalibrationOptions calibration;
 
   /** What --json prints. */
-  record Document(String model, String output, List<Fitted> sites, List<Kept> kept, double meanError, ModelErrors before,
-      ModelErrors after, double seconds) {}
-
-  /**
-   * Relative errors of the converted model's output on held-out inputs.
-   *
-   * @param atTime of finished clips with noise, by its share t; null where inputs come from a folder
-   * @param mean over those times, or over all held-out inputs
-   */
-  record ModelErrors(Map<String, Double> atTime, double mean) {}
+  record Document(String model, String output, List<Fitted> sites, List<Kept> kept, double meanError, OutputErrors before,
+      OutputErrors after, double seconds) {}
 
   /**
    * One site. Errors are relative errors of its attention output on held-out inputs.
@@ -129,7 +111,7 @@ final class DistillCommand extends Verb {
     Path folder = work != null ? work : output.resolveSibling(output.getFileName() + ".work");
     Document document = distill(source, chosen, plan.kept(), design, folder);
     if (work == null) {
-      remove(folder);
+      WorkFolder.remove(folder);
     }
     print(document);
     json(document);
@@ -147,18 +129,18 @@ final class DistillCommand extends Verb {
       }
       SiteFits fits = new SiteFits(capture, calibration.samples, total, folder);
       List<SiteResult> results = fit(fits, design, steps, chosen.size(), "fit");
-      MapDesign plain = MapDesign.of(new RankSpec(new int[] {plainRank(design)}, new int[] {1}), Activation.SOFTPLUS, 0);
+      MapDesign plain = MapDesign.plainLinear(design.spec().products());
       List<SiteResult> linear = noBaseline ? List.of() : fit(fits, plain, Math.min(steps, BASELINE_STEPS), chosen.size(), "fit plain linear attention");
       Map<String, SiteMaps> fittedMaps = new LinkedHashMap<>();
       results.forEach(r -> fittedMaps.put(r.site(), r.maps()));
       Map<String, SiteMaps> maps = fittedMaps;
-      ModelErrors before;
-      ModelErrors after = null;
+      OutputErrors before;
+      OutputErrors after = null;
       try (ModelError error = new ModelError(source, chosen, settings)) {
-        before = measure(error, maps, inputs);
+        before = OutputErrors.measure(error, maps, inputs, calibration, OutputErrors.TIMES);
         if (refine > 0) {
           maps = refined(source, chosen, inputs, maps, folder);
-          after = measure(error, maps, inputs);
+          after = OutputErrors.measure(error, maps, inputs, calibration, OutputErrors.TIMES);
         }
       }
       FeatureMaps.write(output, maps);
@@ -174,10 +156,8 @@ final class DistillCommand extends Verb {
   }
 
   private List<SiteResult> fit(SiteFits fits, MapDesign design, int rounds, int count, String what) {
-    List<SiteFits.Job> jobs = new ArrayList<>();
-    for (int i = 0; i < count; i++) {
-      jobs.add(new SiteFits.Job(i, FitSettings.of(design, rounds, calibration.seed)));
-    }
+    List<SiteFits.Job> jobs = IntStream.range(0, count)
+        .mapToObj(i -> new SiteFits.Job(i, FitSettings.of(design, rounds, calibration.seed))).toList();
     try (Progress progress = progress(what, count)) {
       return fits.fit(jobs, threadsToUse(), r -> progress.step());
     }
@@ -192,27 +172,8 @@ final class DistillCommand extends Verb {
     }
   }
 
-  private ModelErrors measure(ModelError error, Map<String, SiteMaps> maps, Calibration inputs) {
-    List<Integer> held = IntStream.range(calibration.samples, calibration.samples + calibration.heldOut).boxed().toList();
-    try (ModelSession converted = error.converted(maps)) {
-      if (!(inputs instanceof SamplerCalibration sampler)) {
-        return new ModelErrors(null, error.of(converted, held.stream().map(inputs::inputs).toList()));
-      }
-      Map<String, Double> atTime = new LinkedHashMap<>();
-      for (float t : TIMES) {
-        atTime.put(Float.toString(t), error.of(converted, held.stream().map(i -> sampler.noised(i, t)).toList()));
-      }
-      return new ModelErrors(atTime, atTime.values().stream().mapToDouble(e -> e).average().orElseThrow());
-    }
-  }
-
   private int threadsToUse() {
     return threads > 0 ? threads : Runtime.getRuntime().availableProcessors();
-  }
-
-  /** As many features as the maps have products: a state of the same size. */
-  private static int plainRank(MapDesign design) {
-    return (int) Math.min(1024, design.spec().products());
   }
 
   private void print(Document d) {
@@ -221,20 +182,7 @@ final class DistillCommand extends Verb {
         Table.number(f.meanOfValues()), String.format(java.util.Locale.ROOT, "%.0f", f.seconds())));
     say(table.toString());
     d.sites().forEach(f -> f.notes().forEach(note -> warn(f.name() + ": " + note)));
-    say("error of the model's output: %s%s", text(d.before()), d.after() == null ? "" : " before, " + text(d.after()) + " after refinement");
+    say("error of the model's output: %s%s", d.before().text(), d.after() == null ? "" : " before, " + d.after().text() + " after refinement");
     say("mean attention error %.4f over %d sites, on held-out inputs; %s written in %.0f s", d.meanError(), d.sites().size(), d.output(), d.seconds());
-  }
-
-  private static String text(ModelErrors errors) {
-    return Table.number(errors.mean()) + (errors.atTime() == null ? "" : " (" + String.join(", ", errors.atTime().entrySet().stream()
-        .map(e -> Table.number(e.getValue()) + " at t = " + e.getKey()).toList()) + ")");
-  }
-
-  private static void remove(Path folder) throws IOException {
-    try (Stream<Path> files = Files.walk(folder)) {
-      for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
-        Files.delete(file);
-      }
-    }
   }
 }

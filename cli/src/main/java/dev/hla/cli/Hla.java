@@ -31,6 +31,7 @@ import picocli.CommandLine.UnmatchedArgumentException;
       ConvertCommand.class,
       DistillCommand.class,
       PlanCommand.class,
+      ReportCommand.class,
       RunCommand.class,
       VerifyCommand.class,
       GenerateCommand.class,

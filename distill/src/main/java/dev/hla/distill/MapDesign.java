@@ -15,6 +15,8 @@ import java.util.Locale;
  * @param hidden units of a hidden layer beside the linear map, 0 for none
  */
 public record MapDesign(RankSpec spec, List<Activation> activations, int hidden) {
+  private static final int MOST_PLAIN = 1024;
+
   /** Keeps a copy and checks the count. */
   public MapDesign {
     activations = List.copyOf(activations);
@@ -38,6 +40,11 @@ public record MapDesign(RankSpec spec, List<Activation> activations, int hidden)
       activations.add(gate ? Activation.EXP : spec.powers()[f] % 2 == 0 ? Activation.IDENTITY : positive);
     }
     return new MapDesign(spec, activations, hidden);
+  }
+
+  /** Plain linear attention: one factor of softplus features, as many as another design has products, so with a state of its size. */
+  public static MapDesign plainLinear(long products) {
+    return of(new RankSpec(new int[] {(int) Math.min(MOST_PLAIN, products)}, new int[] {1}), Activation.SOFTPLUS, 0);
   }
 
   /**
@@ -73,8 +80,8 @@ public record MapDesign(RankSpec spec, List<Activation> activations, int hidden)
     return true;
   }
 
-  /** Sum of the powers of the factors that are no gates. */
-  int degree() {
+  /** Sum of the powers of the factors that are no gates; 1 for plain linear attention. */
+  public int degree() {
     int degree = 0;
     for (int f = 0; f < spec.ranks().length; f++) {
       degree += spec.ranks()[f] > 1 ? spec.powers()[f] : 0;

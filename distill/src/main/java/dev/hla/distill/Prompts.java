@@ -16,8 +16,21 @@ public interface Prompts {
   /** What they are drawn from, in a line. */
   String identity();
 
-  /** A random embedding [tokens, width]. */
-  Tensor embedding(Random random);
+  /**
+   * A prompt.
+   *
+   * @param text its words, or the name of its embedding
+   * @param embedding [tokens, width]
+   */
+  record Prompt(String text, Tensor embedding) {}
+
+  /** The words of one kind that prompts are made of; null where they are not made of words. */
+  default List<String> group(String name) {
+    return null;
+  }
+
+  /** A random prompt. */
+  Prompt draw(Random random);
 
   /** One word of each group of a vocabulary; throws {@link HlaException} where it has no groups. */
   static Prompts of(Vocabulary vocabulary, Path file) {
@@ -32,18 +45,24 @@ public interface Prompts {
       }
 
       @Override
-      public Tensor embedding(Random random) {
+      public List<String> group(String name) {
+        return groups.get(name);
+      }
+
+      @Override
+      public Prompt draw(Random random) {
         List<String> words = new ArrayList<>();
         groups.values().forEach(group -> words.add(group.get(random.nextInt(group.size()))));
-        return vocabulary.embed(String.join(" ", words));
+        String text = String.join(" ", words);
+        return new Prompt(text, vocabulary.embed(text));
       }
     };
   }
 
   /** The arrays of a .npz file, each the embedding [tokens, width] of one prompt. */
   static Prompts of(Path file) throws IOException {
-    List<Tensor> embeddings = List.copyOf(Npz.readAll(file).values());
-    if (embeddings.isEmpty() || embeddings.stream().anyMatch(e -> e.rank() != 2)) {
+    List<Prompt> embeddings = Npz.readAll(file).entrySet().stream().map(e -> new Prompt(e.getKey(), e.getValue())).toList();
+    if (embeddings.isEmpty() || embeddings.stream().anyMatch(e -> e.embedding().rank() != 2)) {
       throw new HlaException(file + ": embeddings of prompts are wanted, one array [tokens, width] each; it has " + embeddings);
     }
     return new Prompts() {
@@ -53,7 +72,7 @@ public interface Prompts {
       }
 
       @Override
-      public Tensor embedding(Random random) {
+      public Prompt draw(Random random) {
         return embeddings.get(random.nextInt(embeddings.size()));
       }
     };

@@ -83,7 +83,7 @@ public final class SamplerCalibration implements Calibration {
 
   private Made sample(int clip) {
     Random random = new Random(seed * 1_000_003 + clip);
-    Tensor prompt = prompts.embedding(random);
+    Tensor prompt = prompts.draw(random).embedding();
     Tensor empty = Tensor.zeros(ElementType.FLOAT32, prompt.shape());
     List<Tensor> path = new ArrayList<>();
     float[] times = new float[SETTINGS.steps()];

@@ -1,6 +1,7 @@
 package dev.hla.distill;
 
 import dev.hla.converter.HlaException;
+import dev.hla.converter.SiteMaps;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -63,6 +64,20 @@ public final class SiteFits {
       }
       return results;
     }
+  }
+
+  /** The error of maps that are there already, on the held-out samples of site number {@code site}. */
+  public SiteError error(int site, SiteMaps maps) {
+    return SiteMeasure.of(heldOut(site), MapWeights.of(maps));
+  }
+
+  /** The error of the mean of the values in place of attention, on the held-out samples of site number {@code site}. */
+  public SiteError meanOfValues(int site) {
+    return SiteMeasure.ofMean(heldOut(site));
+  }
+
+  private SiteData heldOut(int site) {
+    return capture.sites().get(site).range(fitted, total);
   }
 
   private SiteResult fit(Job job) {

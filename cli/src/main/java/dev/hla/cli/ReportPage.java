@@ -1,0 +1,61 @@
+package dev.hla.cli;
+
+import java.io.IOException;
+import java.util.LinkedHashMap;
+import java.util.Map;
+
+/** What {@code report} measured as one HTML page that needs nothing beside it. */
+final class ReportPage {
+  private ReportPage() {}
+
+  static String of(ReportCommand.Measured measured) throws IOException {
+    ReportCommand.Document d = measured.document();
+    SampledClips.Summary clips = d.clips();
+    Map<String, String> parts = new LinkedHashMap<>();
+    parts.put("model", DemoPage.escape(d.model()));
+    parts.put("maps", DemoPage.escape(d.maps()));
+    parts.put("sites", sites(d));
+    parts.put("site_error", percent(d.sites().stream().mapToDouble(ReportCommand.Site::error).average().orElseThrow()));
+    parts.put("output_error", percent(d.output().mean()));
+    parts.put("psnr", clips == null ? "–" : DemoPage.format("%.1f dB", clips.meanPsnr()));
+    parts.put("clip_note", clips == null ? "Inputs came from a folder; no clips were sampled." : DemoPage.format(
+        "%d prompts, the same noise for both: original on the left, converted on the right, and the peak signal-to-noise ratio between the two"
+            + " (%.1f to %.1f dB). Guidance amplifies small differences over the steps, so that a clip may take another turn.",
+        clips.clips().size(), clips.lowestPsnr(), clips.highestPsnr()));
+    parts.put("followed", clips == null || clips.followed() == null ? "" : followed(clips));
+    parts.put("times", times(d.output()));
+    parts.put("pairs", DemoPage.pairs(measured.clips()));
+    parts.put("seconds", DemoPage.format("%.0f", d.seconds()));
+    return DemoPage.fill("report.html", parts);
+  }
+
+  private static String sites(ReportCommand.Document d) {
+    StringBuilder rows = new StringBuilder();
+    for (ReportCommand.Site s : d.sites()) {
+      rows.append(DemoPage.row(DemoPage.code(s.name()), DemoPage.escape(s.maps()), Long.toString(s.state()), DemoPage.bar(s.error()),
+          DemoPage.bar(s.plainLinear()), percent(s.meanOfValues())));
+    }
+    return rows.toString();
+  }
+
+  private static String times(OutputErrors errors) {
+    if (errors.atTime() == null) {
+      return DemoPage.row("all inputs", DemoPage.bar(errors.mean()));
+    }
+    StringBuilder rows = new StringBuilder();
+    errors.atTime().forEach((t, error) -> rows.append(DemoPage.row(t, DemoPage.bar(error))));
+    return rows.toString();
+  }
+
+  private static String followed(SampledClips.Summary clips) {
+    StringBuilder rows = new StringBuilder();
+    int n = clips.clips().size();
+    clips.followed().forEach((word, f) -> rows.append(DemoPage.row(word, percent((double) f.original() / n), percent((double) f.converted() / n))));
+    return "<h2>Prompts followed</h2><p class=\"note\">How many of the clips show the shape and the colour that the prompt names.</p>"
+        + "<table><thead><tr><th></th><th>original</th><th>converted</th></tr></thead><tbody>" + rows + "</tbody></table>";
+  }
+
+  private static String percent(double value) {
+    return DemoPage.format("%.1f %%", 100 * value);
+  }
+}
