@@ -119,7 +119,7 @@ final class DemoPage {
     return text.toString();
   }
 
-  static String bar(double error) {
+  private static String bar(double error) {
     return format("<span class=\"bar\" style=\"--w:%.1f%%\"></span>%.1f %%", Math.min(100, 400 * error), 100 * error);
   }
 

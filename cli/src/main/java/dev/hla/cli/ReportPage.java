@@ -31,19 +31,21 @@ final class ReportPage {
 
   private static String sites(ReportCommand.Document d) {
     StringBuilder rows = new StringBuilder();
+    double longest = d.sites().stream().mapToDouble(s -> Math.max(s.error(), s.plainLinear())).max().orElseThrow();
     for (ReportCommand.Site s : d.sites()) {
-      rows.append(DemoPage.row(DemoPage.code(s.name()), DemoPage.escape(s.maps()), Long.toString(s.state()), DemoPage.bar(s.error()),
-          DemoPage.bar(s.plainLinear()), percent(s.meanOfValues())));
+      rows.append(DemoPage.row(DemoPage.code(s.name()), DemoPage.escape(s.maps()), Long.toString(s.state()), bar(s.error(), longest),
+          bar(s.plainLinear(), longest), percent(s.meanOfValues())));
     }
     return rows.toString();
   }
 
   private static String times(OutputErrors errors) {
     if (errors.atTime() == null) {
-      return DemoPage.row("all inputs", DemoPage.bar(errors.mean()));
+      return DemoPage.row("all inputs", percent(errors.mean()));
     }
     StringBuilder rows = new StringBuilder();
-    errors.atTime().forEach((t, error) -> rows.append(DemoPage.row(t, DemoPage.bar(error))));
+    double longest = errors.atTime().values().stream().mapToDouble(e -> e).max().orElseThrow();
+    errors.atTime().forEach((t, error) -> rows.append(DemoPage.row(t, bar(error, longest))));
     return rows.toString();
   }
 
@@ -53,6 +55,11 @@ final class ReportPage {
     clips.followed().forEach((word, f) -> rows.append(DemoPage.row(word, percent((double) f.original() / n), percent((double) f.converted() / n))));
     return "<h2>Prompts followed</h2><p class=\"note\">How many of the clips show the shape and the colour that the prompt names.</p>"
         + "<table><thead><tr><th></th><th>original</th><th>converted</th></tr></thead><tbody>" + rows + "</tbody></table>";
+  }
+
+  /** The longest bar has its full width. */
+  private static String bar(double error, double longest) {
+    return DemoPage.format("<span class=\"bar\" style=\"--w:%.0fpx\"></span>", 90 * error / longest) + percent(error);
   }
 
   private static String percent(double value) {
