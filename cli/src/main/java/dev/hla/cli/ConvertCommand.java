@@ -65,6 +65,9 @@ final class ConvertCommand extends Verb {
       description = "fused: maps and attention in one node where a site allows it; core: maps as ordinary nodes (default ${DEFAULT-VALUE})")
   Lowering operator;
 
+  @Option(names = "--portable", description = "ordinary ONNX nodes alone, no function and no custom domain, for runtimes that know neither (opset 17 or newer)")
+  boolean portable;
+
   @Option(names = "--dry-run", description = "say what would change, write nothing")
   boolean dryRun;
 
@@ -88,6 +91,9 @@ final class ConvertCommand extends Verb {
     if (plan == null && maps == null && !unfitted) {
       throw wrongUsage("give fitted feature maps with --maps FILE, or say --unfitted for random ones, which show speed but not quality");
     }
+    if (portable && super.spec.commandLine().getParseResult().hasMatchedOption("--operator")) {
+      throw wrongUsage("--portable writes no operator of ours; leave out --operator");
+    }
     RankSpec spec = RankSpec.parse(ranks);
     OnnxModel source = OnnxModel.load(existing(model));
     if (!dryRun && !force && Files.exists(output)) {
@@ -99,7 +105,7 @@ final class ConvertCommand extends Verb {
           + report.notAttention().size() + " softmax are none)") + "; nothing was written");
     }
     Plan decided = plan != null ? replayed(report) : selected(spec, report);
-    Rewriter.Rewritten rewritten = Rewriter.rewrite(source, decided, operator);
+    Rewriter.Rewritten rewritten = Rewriter.rewrite(source, decided, portable ? Lowering.PORTABLE : operator);
     if (!dryRun) {
       ConvertedFile.write(rewritten, output, externalData, force);
     }

@@ -1,9 +1,11 @@
 package dev.hla.runtime;
 
+import dev.hla.converter.RankSpec;
 import dev.hla.onnx.AttributeProto;
 import dev.hla.onnx.ModelProto;
 import dev.hla.onnx.NodeProto;
 import dev.hla.onnx.StringStringEntryProto;
+import java.util.Arrays;
 import java.util.List;
 
 /**
@@ -25,12 +27,26 @@ public record ConvertedSite(
     List<Integer> ranks, List<Integer> powers, double epsilon) {
   static final String DOMAIN = "ai.hla";
   static final String CORE = "HadamardLinearAttention";
+  private static final String RANKS = "hla.ranks";
 
   /** The converted attentions at the top level of a model's graph, in its order. */
   public static List<ConvertedSite> of(ModelProto model) {
     return model.getGraph().getNodeList().stream()
-        .filter(node -> node.getDomain().equals(DOMAIN) && node.getOpType().endsWith(CORE))
-        .map(ConvertedSite::of).toList();
+        .filter(node -> isOperator(node) || !metadata(node, RANKS).isEmpty())
+        .map(node -> isOperator(node) ? of(node) : ofPlainNodes(node)).toList();
+  }
+
+  private static boolean isOperator(NodeProto node) {
+    return node.getDomain().equals(DOMAIN) && node.getOpType().endsWith(CORE);
+  }
+
+  /** The last node of a site in a portable model: its metadata hold what an operator has as attributes and inputs. */
+  private static ConvertedSite ofPlainNodes(NodeProto node) {
+    RankSpec spec = RankSpec.parse(metadata(node, RANKS));
+    return new ConvertedSite(
+        metadata(node, "hla.site"), metadata(node, "hla.form"), metadata(node, "hla.maps"), node.getOutput(0), metadata(node, "hla.source_output"),
+        metadata(node, "hla.query_features"), metadata(node, "hla.key_features"),
+        Arrays.stream(spec.ranks()).boxed().toList(), Arrays.stream(spec.powers()).boxed().toList(), Double.parseDouble(metadata(node, "hla.epsilon")));
   }
 
   private static ConvertedSite of(NodeProto node) {

@@ -11,5 +11,7 @@ public enum Lowering {
   /** The fused operator where the site allows it: no mask, plain maps, tokens before heads at hand; else as CORE. */
   FUSED,
   /** Feature maps as ordinary nodes and the core operator, everywhere. */
-  CORE
+  CORE,
+  /** Ordinary nodes alone, see {@link PlainAttention}, in a file without functions and custom domains. */
+  PORTABLE
 }

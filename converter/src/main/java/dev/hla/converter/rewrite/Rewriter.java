@@ -27,7 +27,8 @@ import java.util.TreeSet;
 
 /**
  * Applies a {@link Plan}: chosen sites become Hadamard linear attention, everything else stays as it is, down to the
- * order of nodes. The result runs with the operator library and, through a model-local function, without it.
+ * order of nodes. The result runs with the operator library and, through a model-local function, without it; or it is of
+ * plain ONNX alone, if {@link Lowering#PORTABLE} is asked for.
  */
 public final class Rewriter {
   /** producer_name of rewritten models. */
@@ -62,11 +63,14 @@ public final class Rewriter {
 
   /** As {@link #rewrite(OnnxModel, Plan)}, with a choice of operators. */
   public static Rewritten rewrite(OnnxModel model, Plan plan, Lowering lowering) {
-    if (plan.choices().isEmpty()) {
+    boolean portable = lowering == Lowering.PORTABLE;
+    if (portable) {
+      PortableModel.require(model);
+    } else if (plan.choices().isEmpty()) {
       return new Rewritten(model, Set.of());
     }
     Rewriter rewriter = new Rewriter(model, lowering);
-    OnnxModel result = rewriter.apply(plan);
+    OnnxModel result = portable ? PortableModel.of(rewriter.apply(plan)) : rewriter.apply(plan);
     ModelChecker.check(result);
     Set<String> tensors = new HashSet<>();
     rewriter.tensorsOfRoot.forEach((root, list) -> list.stream().filter(t -> root.function() == null).forEach(t -> tensors.add(t.getName())));
@@ -94,6 +98,9 @@ public final class Rewriter {
       }
     }
     signed(out);
+    if (lowering == Lowering.PORTABLE) {
+      return new OnnxModel(model.path(), out.build());
+    }
     out.setIrVersion(Math.max(HadamardFunction.MIN_IR_VERSION, out.getIrVersion()));
     importDomain(out);
     TensorProto.DataType type = commonType(plan);
@@ -254,7 +261,7 @@ public final class Rewriter {
     }
     nodes.addAll(rebuilt(proto.getNodeList(), graph));
     FunctionProto.Builder out = proto.toBuilder().clearNode().addAllNode(nodes);
-    if (out.getOpsetImportList().stream().noneMatch(id -> id.getDomain().equals(HadamardFunction.DOMAIN))) {
+    if (lowering != Lowering.PORTABLE && out.getOpsetImportList().stream().noneMatch(id -> id.getDomain().equals(HadamardFunction.DOMAIN))) {
       out.addOpsetImport(OperatorSetIdProto.newBuilder().setDomain(HadamardFunction.DOMAIN).setVersion(HadamardFunction.DOMAIN_VERSION));
     }
     return out.build();

@@ -31,6 +31,7 @@ final class SiteRewriter {
   private final Emitter out;
   private final int type;
   private final TokensFirst fused;
+  private final Lowering lowering;
 
   SiteRewriter(AttentionSite site, SiteMaps maps, Lowering lowering, Emitter out) {
     this.site = site;
@@ -38,7 +39,8 @@ final class SiteRewriter {
     this.maps = maps;
     this.out = out;
     this.type = wiring.value().type();
-    this.fused = lowering == Lowering.CORE ? null : fusable(wiring, maps, site.heads(), type);
+    this.lowering = lowering;
+    this.fused = lowering == Lowering.FUSED ? fusable(wiring, maps, site.heads(), type) : null;
   }
 
   /** The node of the original whose output the new nodes give in its place. */
@@ -46,9 +48,9 @@ final class SiteRewriter {
     return wiring.graph().producer(result().value());
   }
 
-  /** The operator that the site becomes: fused with its maps, or the core operator after maps of plain nodes. */
+  /** The operator that the site becomes: fused with its maps, or the core operator after maps of plain nodes; "" for none. */
   String operator() {
-    return fused == null ? HadamardFunction.CORE : HadamardFunction.FUSED;
+    return lowering == Lowering.PORTABLE ? "" : fused == null ? HadamardFunction.CORE : HadamardFunction.FUSED;
   }
 
   private Operand result() {
@@ -115,6 +117,10 @@ final class SiteRewriter {
     String value = headsFirst(qkv[2], "value", wiring.kvHeads());
     Operand result = wiring.output();
     boolean direct = result.axes().equals(Operand.BHND) && (result.type() == type || result.type() == 0);
+    if (lowering == Lowering.PORTABLE) {
+      emitPlain(query, key, value, direct, fitted);
+      return;
+    }
     String output = direct ? result.value() : out.unique("output");
     NodeProto.Builder core = out.add(HadamardFunction.CORE, HadamardFunction.DOMAIN, "core", List.of(query, key, value), List.of(output),
         List.of(Emitter.ints("ranks", longs(maps.ranks())), Emitter.ints("powers", longs(maps.powers())), Emitter.real("epsilon", maps.epsilon())));
@@ -122,6 +128,18 @@ final class SiteRewriter {
     if (!direct) {
       deliver(output, result);
     }
+  }
+
+  /** The last node tells what a node of ours would tell by its attributes and inputs. */
+  private void emitPlain(String query, String key, String value, boolean direct, boolean fitted) {
+    String attended = new PlainAttention(out, maps).attend(query, key, value, type);
+    if (!direct) {
+      deliver(attended, wiring.output());
+    }
+    NodeProto last = out.nodes().get(out.nodes().size() - 1);
+    out.replaceLast(described(last.toBuilder().setOutput(0, wiring.output().value())
+        .addMetadataProps(entry("hla.ranks", maps.spec().toString())).addMetadataProps(entry("hla.epsilon", Float.toString(maps.epsilon())))
+        .addMetadataProps(entry("hla.query_features", query)).addMetadataProps(entry("hla.key_features", key)), fitted));
   }
 
   private static StringStringEntryProto entry(String key, String value) {
