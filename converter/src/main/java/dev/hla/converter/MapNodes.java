@@ -73,7 +73,8 @@ final class MapNodes {
     }
     String texts = f.concat("all_activations", 0, f.texts("known_activations", known), f.oneText("these_activations", activations));
     // In order of first appearance, so that the last text's number is its place among the known ones.
-    String numbers = f.ops(List.of("different_activations", "", "activations_number"), "Unique",
+    // Every output has a name: up to ONNX Runtime 1.24, folding a Unique with a gap among its outputs fails.
+    String numbers = f.ops(List.of("different_activations", "activations_first", "activations_number"), "Unique",
         List.of(FunctionBody.integer("sorted", 0)), texts).get(2);
     String begin = f.op("table_begin", "Gather", f.vector(begins), f.dim("these_number", numbers, -1));
     String end = f.op("table_stop", "Add", begin, f.op("factors_in_all", "Shape", ranks));
