@@ -13,8 +13,6 @@ import dev.hla.runtime.Difference;
 import dev.hla.runtime.ElementType;
 import dev.hla.runtime.Tensor;
 import java.io.IOException;
-import java.io.InputStream;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
@@ -31,11 +29,7 @@ class MiniLmTest {
 
   @BeforeAll
   static void unpack() throws IOException {
-    Path file = folder.resolve("all-minilm-l6-v2.onnx");
-    try (InputStream in = MiniLmTest.class.getResourceAsStream("/all-minilm-l6-v2.onnx")) {
-      Files.copy(in, file);
-    }
-    model = OnnxModel.load(file);
+    model = OnnxModel.load(TextInputs.model(folder));
   }
 
   @Test
