@@ -1,5 +1,6 @@
 package dev.hla.runtime;
 
+import dev.hla.converter.HadamardFunction;
 import dev.hla.converter.RankSpec;
 import dev.hla.onnx.AttributeProto;
 import dev.hla.onnx.ModelProto;
@@ -21,12 +22,11 @@ import java.util.List;
  * @param ranks rank of each factor
  * @param powers power of each factor
  * @param epsilon added to the denominator
+ * @param operator whether an operator stands for it; false where plain nodes do
  */
 public record ConvertedSite(
     String name, String form, String maps, String output, String sourceOutput, String queryFeatures, String keyFeatures,
-    List<Integer> ranks, List<Integer> powers, double epsilon) {
-  static final String DOMAIN = "ai.hla";
-  static final String CORE = "HadamardLinearAttention";
+    List<Integer> ranks, List<Integer> powers, double epsilon, boolean operator) {
   private static final String RANKS = "hla.ranks";
 
   /** The converted attentions at the top level of a model's graph, in its order. */
@@ -36,8 +36,9 @@ public record ConvertedSite(
         .map(node -> isOperator(node) ? of(node) : ofPlainNodes(node)).toList();
   }
 
+  /** A streaming node is none: what it stands for is not in the graph alone, but in the calls before. */
   private static boolean isOperator(NodeProto node) {
-    return node.getDomain().equals(DOMAIN) && node.getOpType().endsWith(CORE);
+    return node.getDomain().equals(HadamardFunction.DOMAIN) && (node.getOpType().equals(HadamardFunction.CORE) || node.getOpType().equals(HadamardFunction.FUSED));
   }
 
   /** The last node of a site in a portable model: its metadata hold what an operator has as attributes and inputs. */
@@ -46,11 +47,11 @@ public record ConvertedSite(
     return new ConvertedSite(
         metadata(node, "hla.site"), metadata(node, "hla.form"), metadata(node, "hla.maps"), node.getOutput(0), metadata(node, "hla.source_output"),
         metadata(node, "hla.query_features"), metadata(node, "hla.key_features"),
-        Arrays.stream(spec.ranks()).boxed().toList(), Arrays.stream(spec.powers()).boxed().toList(), Double.parseDouble(metadata(node, "hla.epsilon")));
+        Arrays.stream(spec.ranks()).boxed().toList(), Arrays.stream(spec.powers()).boxed().toList(), Double.parseDouble(metadata(node, "hla.epsilon")), false);
   }
 
   private static ConvertedSite of(NodeProto node) {
-    boolean core = node.getOpType().equals(CORE);
+    boolean core = node.getOpType().equals(HadamardFunction.CORE);
     List<Integer> ranks = integers(node, "ranks");
     List<Integer> powers = integers(node, "powers");
     String site = metadata(node, "hla.site");
@@ -59,7 +60,7 @@ public record ConvertedSite(
         node.getOutput(0), metadata(node, "hla.source_output"),
         core ? node.getInput(0) : FusedFeatures.name(node, "query"), core ? node.getInput(1) : FusedFeatures.name(node, "key"),
         ranks, powers.isEmpty() ? ranks.stream().map(rank -> 1).toList() : powers,
-        node.getAttributeList().stream().filter(a -> a.getName().equals("epsilon")).mapToDouble(AttributeProto::getF).findFirst().orElse(0));
+        node.getAttributeList().stream().filter(a -> a.getName().equals("epsilon")).mapToDouble(AttributeProto::getF).findFirst().orElse(0), true);
   }
 
   private static List<Integer> integers(NodeProto node, String attribute) {

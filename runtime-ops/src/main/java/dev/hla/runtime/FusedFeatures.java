@@ -1,5 +1,6 @@
 package dev.hla.runtime;
 
+import dev.hla.converter.HadamardFunction;
 import dev.hla.onnx.AttributeProto;
 import dev.hla.onnx.AttributeProto.AttributeType;
 import dev.hla.onnx.GraphProto;
@@ -17,7 +18,6 @@ import java.util.List;
  * denominators can be looked at like those of the core operator.
  */
 final class FusedFeatures {
-  private static final String FUSED = "FusedHadamardLinearAttention";
   private static final long SPLIT_SIZES_ARE_AN_INPUT = 13;
 
   private final GraphProto.Builder graph;
@@ -36,7 +36,7 @@ final class FusedFeatures {
   /** The model, with the features of its fused nodes at the top level. */
   static ModelProto expose(ModelProto model) {
     List<NodeProto> fused = model.getGraph().getNodeList().stream()
-        .filter(n -> n.getDomain().equals(ConvertedSite.DOMAIN) && n.getOpType().equals(FUSED)).toList();
+        .filter(n -> n.getDomain().equals(HadamardFunction.DOMAIN) && n.getOpType().equals(HadamardFunction.FUSED)).toList();
     if (fused.isEmpty()) {
       return model;
     }

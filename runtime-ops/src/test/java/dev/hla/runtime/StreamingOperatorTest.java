@@ -99,7 +99,7 @@ class StreamingOperatorTest {
   }
 
   @Test
-  void manyChunksTakeTheMemoryOfOne() throws OrtException {
+  void theStateKeepsItsSizeOverManyChunks() throws OrtException {
     OperatorCase c = new OperatorCase("a chunk", 1, 4, 512, 512, 64, new int[] {16, 16}, new int[] {1, 1}, 1e-6f, 5);
     try (Session stream = new Session(c, model(c, 17, Tensors.type(Precision.FLOAT32), "state", "next_state"), Precision.FLOAT32, true)) {
       double[] first = stream.next(0, 512, 0, 512);
