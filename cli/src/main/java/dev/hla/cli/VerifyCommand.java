@@ -74,6 +74,9 @@ final class VerifyCommand extends Verb {
     if (alone && verification.sites().isEmpty()) {
       throw wrongUsage(a + " has no converted attention; name a second model to compare it with");
     }
+    if (alone && verification.sites().stream().noneMatch(s -> s.site().operator())) {
+      throw wrongUsage(a + " has its converted attention as plain nodes, which run the same without the library; name a second model to compare it with");
+    }
     Result result = judge(verification, alone);
     json(result);
     print(result, alone);

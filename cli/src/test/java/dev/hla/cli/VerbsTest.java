@@ -53,6 +53,16 @@ class VerbsTest {
   }
 
   @Test
+  void aPortableModelAloneHasNothingToCompareWith() {
+    String portable = folder.resolve("portable.onnx").toString();
+    assertEquals(Exit.DONE, Ran.hla("convert", MODEL, "--maps", ShapesWan.maps().toString(), "--portable", "-o", portable).code());
+    Ran alone = Ran.hla("verify", portable, "-i", EXAMPLE);
+    assertEquals(Exit.USAGE, alone.code(), alone.out());
+    assertTrue(alone.errorLine().contains("as plain nodes, which run the same without the library; name a second model"), alone.err());
+    assertEquals(Exit.DONE, Ran.hla("verify", MODEL, portable, "-i", EXAMPLE).code());
+  }
+
+  @Test
   void theNearestVerbAndOptionAreSuggested() {
     assertTrue(Ran.hla("generat").errorLine().contains("did you mean generate"));
     assertTrue(Ran.hla("run", "--jsn", "x").errorLine().contains("did you mean --json"));

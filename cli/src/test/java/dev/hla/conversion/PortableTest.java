@@ -107,4 +107,16 @@ class PortableTest {
     assertTrue(assertThrows(HlaException.class, () -> Rewriter.rewrite(old, plan, Lowering.PORTABLE)).getMessage()
         .startsWith("model.onnx: is of opset 13, a portable file needs 17"));
   }
+
+  @Test
+  void aNodeOfAnotherDomainIsNamed() {
+    OnnxModel model = OnnxModel.load(ShapesWan.model());
+    ModelProto.Builder foreign = model.proto().toBuilder();
+    foreign.getGraphBuilder().addNodeBuilder().setName("fast_gelu").setOpType("FastGelu").setDomain("com.microsoft")
+        .addInput(foreign.getGraph().getOutput(0).getName()).addOutput("unread");
+    OnnxModel source = new OnnxModel(model.path(), foreign.build());
+    Plan plan = plan(source, null, "4");
+    assertTrue(assertThrows(HlaException.class, () -> Rewriter.rewrite(source, plan, Lowering.PORTABLE)).getMessage()
+        .contains("node 'fast_gelu' is com.microsoft.FastGelu, which a portable file cannot hold"));
+  }
 }
