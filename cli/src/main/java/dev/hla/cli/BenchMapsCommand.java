@@ -1,12 +1,8 @@
 package dev.hla.cli;
 
-import dev.hla.converter.HlaException;
 import dev.hla.converter.OnnxModel;
-import dev.hla.converter.attention.AttentionFinder;
 import dev.hla.converter.attention.AttentionSite;
-import dev.hla.converter.attention.Kind;
 import dev.hla.converter.rewrite.Choice;
-import dev.hla.converter.rewrite.SiteSelection;
 import dev.hla.distill.Calibration;
 import dev.hla.distill.Capture;
 import dev.hla.distill.FitSettings;
@@ -18,7 +14,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Set;
 import java.util.stream.IntStream;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -39,13 +34,6 @@ final class BenchMapsCommand extends Verb {
       description = "families, written as distill --ranks, with ; between them (default: ${DEFAULT-VALUE})")
   List<String> families;
 
-  @Option(names = "--sites", paramLabel = "GLOB", split = ",", description = "sites with matching names only; * stands for anything")
-  List<String> sites = List.of();
-
-  @Option(names = "--kind", paramLabel = "KIND", split = ",", defaultValue = "self,joint",
-      description = "these kinds only: ${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE})")
-  Set<Kind> kinds = Set.of();
-
   @Option(names = "--steps", paramLabel = "N", defaultValue = "400", description = "steps of each fit (default: ${DEFAULT-VALUE})")
   int steps;
 
@@ -55,6 +43,8 @@ final class BenchMapsCommand extends Verb {
 
   @Option(names = "--threads", paramLabel = "N", defaultValue = "0", description = "threads to use (default: one per core)")
   int threads;
+
+  @Mixin SiteOptions sites;
 
   @Mixin CalibrationOptions calibration;
 
@@ -81,11 +71,7 @@ final class BenchMapsCommand extends Verb {
   int execute() throws Exception {
     List<MapDesign> designs = families.stream().map(MapDesign::parse).toList();
     OnnxModel source = OnnxModel.load(existing(model));
-    List<AttentionSite> chosen = new SiteSelection(null, designs.get(0).spec(), sites, kinds, 0).plan(model.toString(), AttentionFinder.find(source))
-        .choices().stream().map(Choice::site).toList();
-    if (chosen.isEmpty()) {
-      throw new HlaException(model + ": no attention site to fit maps for; hla inspect lists them");
-    }
+    List<AttentionSite> chosen = sites.choose(source, designs.get(0).spec()).choices().stream().map(Choice::site).toList();
     Path folder = work != null ? work : Files.createTempDirectory("hla-bench");
     try {
       Document document = measured(source, chosen, designs, folder);

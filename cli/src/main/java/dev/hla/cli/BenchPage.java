@@ -22,12 +22,12 @@ final class BenchPage {
       page = new String(in.readAllBytes(), StandardCharsets.UTF_8);
     }
     return page
-        .replace("{{problem}}", DemoPage.escape(DemoPage.format("%d heads of width %d, %s, %s", p.heads(), p.headDim(), p.type(),
+        .replace("{{problem}}", HtmlPage.escape(HtmlPage.format("%d heads of width %d, %s, %s", p.heads(), p.headDim(), p.type(),
             p.threads() == 0 ? "one thread per core" : p.threads() + (p.threads() == 1 ? " thread" : " threads"))))
-        .replace("{{machine}}", DemoPage.escape(DemoPage.format("%s, %d cores, %s kernels, ONNX Runtime %s, Java %s", m.processor(), m.cores(),
-            m.instructionSet(), m.onnxRuntime(), m.java()) + (m.loadBefore() == null ? "" : DemoPage.format(", load %.1f before", m.loadBefore()))))
-        .replace("{{peak}}", DemoPage.format("%.0f", d.peakGflops()))
-        .replace("{{best_peak}}", DemoPage.format("%.0f", d.bestPeakGflops()))
+        .replace("{{machine}}", HtmlPage.escape(HtmlPage.format("%s, %d cores, %s kernels, ONNX Runtime %s, Java %s", m.processor(), m.cores(),
+            m.instructionSet(), m.onnxRuntime(), m.java()) + (m.loadBefore() == null ? "" : HtmlPage.format(", load %.1f before", m.loadBefore()))))
+        .replace("{{peak}}", HtmlPage.format("%.0f", d.peakGflops()))
+        .replace("{{best_peak}}", HtmlPage.format("%.0f", d.bestPeakGflops()))
         .replace("{{chart}}", d.rows().isEmpty() ? "" : LogChart.svg(lines(d.rows())))
         .replace("{{growth}}", growth(d.growth()))
         .replace("{{left_out}}", leftOut(d.leftOut()))
@@ -55,10 +55,10 @@ final class BenchPage {
     StringBuilder html = new StringBuilder();
     int tokens = 0;
     for (BenchRun.Row row : rows) {
-      html.append(DemoPage.format("<tr%s><td>%s</td><td>%s</td><td>%,d</td><td>%.2f</td><td>%.0f</td><td>%.1f %%</td><td>%s</td><td>%s</td></tr>\n",
+      html.append(HtmlPage.format("<tr%s><td>%s</td><td>%s</td><td>%,d</td><td>%.2f</td><td>%.0f</td><td>%.1f %%</td><td>%s</td><td>%s</td></tr>\n",
           row.tokens() == tokens ? "" : " class=\"first\"", row.op(), BenchOpCommand.ranks(row.ranks(), row.powers()), row.tokens(), row.ms(),
-          row.gflops(), 100 * row.shareOfPeak(), row.timesMha() == null ? "" : DemoPage.format("%.2f", row.timesMha()),
-          row.addedMb() == null ? "" : DemoPage.format("%.0f", row.addedMb())));
+          row.gflops(), 100 * row.shareOfPeak(), row.timesMha() == null ? "" : HtmlPage.format("%.2f", row.timesMha()),
+          row.addedMb() == null ? "" : HtmlPage.format("%.0f", row.addedMb())));
       tokens = row.tokens();
     }
     return html.toString();
@@ -67,7 +67,7 @@ final class BenchPage {
   private static String growth(List<BenchRun.Growth> growth) {
     StringBuilder html = new StringBuilder();
     for (BenchRun.Growth g : growth) {
-      html.append(DemoPage.format("<li>%s %s: tokens to the power %.3f, from %,d to %,d</li>\n", g.op(),
+      html.append(HtmlPage.format("<li>%s %s: tokens to the power %.3f, from %,d to %,d</li>\n", g.op(),
           BenchOpCommand.ranks(g.ranks(), g.powers()), g.exponent(), g.fromTokens(), g.toTokens()));
     }
     return html.isEmpty() ? "" : "<p>Time grows with</p>\n<ul>\n" + html + "</ul>";
@@ -76,7 +76,7 @@ final class BenchPage {
   private static String leftOut(List<BenchRun.LeftOut> leftOut) {
     StringBuilder html = new StringBuilder();
     for (BenchRun.LeftOut out : leftOut) {
-      html.append(DemoPage.format("<li>%s from %,d tokens on: %s</li>\n", out.op(), out.tokens(), DemoPage.escape(out.reason())));
+      html.append(HtmlPage.format("<li>%s from %,d tokens on: %s</li>\n", out.op(), out.tokens(), HtmlPage.escape(out.reason())));
     }
     return html.isEmpty() ? "" : "<p>Not measured:</p>\n<ul>\n" + html + "</ul>";
   }

@@ -62,7 +62,7 @@ final class ConvertCommand extends Verb {
   ExternalData.Mode externalData;
 
   @Option(names = "--operator", paramLabel = "OPERATOR", defaultValue = "fused",
-      description = "fused: maps and attention in one node where a site allows it; core: maps as ordinary nodes (default ${DEFAULT-VALUE})")
+      description = "fused: maps and attention in one node where a site allows it; core: maps as ordinary nodes; portable: as --portable (default ${DEFAULT-VALUE})")
   Lowering operator;
 
   @Option(names = "--portable", description = "ordinary ONNX nodes alone, no function and no custom domain, for runtimes that know neither (opset 17 or newer)")

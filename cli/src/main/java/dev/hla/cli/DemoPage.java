@@ -8,12 +8,9 @@ import dev.hla.runtime.Picture;
 import dev.hla.runtime.Tensor;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
-import java.io.InputStream;
-import java.nio.charset.StandardCharsets;
 import java.util.Base64;
 import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 
 /** The demo as one HTML page that needs nothing beside it: pictures are data in the page, the chart is SVG. */
@@ -24,16 +21,16 @@ final class DemoPage {
     Map<String, String> parts = new LinkedHashMap<>();
     Demo.Clip hero = demo.clips().get(0);
     Demo.Timing last = demo.timings().get(demo.timings().size() - 1);
-    parts.put("prompt", escape(hero.prompt()));
+    parts.put("prompt", HtmlPage.escape(hero.prompt()));
     parts.put("original", animation(hero.original()));
     parts.put("converted", animation(hero.converted()));
     parts.put("original_frames", frames(hero.original()));
     parts.put("converted_frames", frames(hero.converted()));
-    parts.put("speedup", format("%.1f", last.original() / last.library()));
-    parts.put("longest", format("%,d", last.tokens()));
-    parts.put("error", format("%.1f %%", 100 * DemoCommand.error(demo.comparison())));
+    parts.put("speedup", HtmlPage.format("%.1f", last.original() / last.library()));
+    parts.put("longest", HtmlPage.format("%,d", last.tokens()));
+    parts.put("error", HtmlPage.format("%.1f %%", 100 * DemoCommand.error(demo.comparison())));
     parts.put("agreement", power(DemoCommand.error(demo.agreement())));
-    parts.put("psnr", format("%.1f", hero.psnr()));
+    parts.put("psnr", HtmlPage.format("%.1f", hero.psnr()));
     parts.put("pairs", pairs(demo.clips().subList(1, demo.clips().size())));
     parts.put("site_count", Integer.toString(demo.report().sites().size()));
     parts.put("converted_count", Integer.toString(demo.plan().choices().size()));
@@ -43,22 +40,10 @@ final class DemoPage {
     parts.put("chart", TimingChart.svg(demo.timings()));
     parts.put("timings", timings(demo.timings()));
     parts.put("steps", Integer.toString(Demo.SETTINGS.steps()));
-    parts.put("guidance", format("%.0f", Demo.SETTINGS.guidance()));
+    parts.put("guidance", HtmlPage.format("%.0f", Demo.SETTINGS.guidance()));
     parts.put("machine", machine(demo));
-    parts.put("seconds", format("%.0f", seconds));
-    return fill("demo.html", parts);
-  }
-
-  /** A template with its {{parts}} put in. */
-  static String fill(String template, Map<String, String> parts) throws IOException {
-    String page;
-    try (InputStream in = DemoPage.class.getResourceAsStream(template)) {
-      page = new String(in.readAllBytes(), StandardCharsets.UTF_8);
-    }
-    for (Map.Entry<String, String> part : parts.entrySet()) {
-      page = page.replace("{{" + part.getKey() + "}}", part.getValue());
-    }
-    return page;
+    parts.put("seconds", HtmlPage.format("%.0f", seconds));
+    return HtmlPage.fill("demo.html", parts);
   }
 
   /** One pixel a pixel: the page scales it up, sharply. */
@@ -80,8 +65,8 @@ final class DemoPage {
     StringBuilder html = new StringBuilder();
     for (Demo.Clip clip : clips) {
       html.append("<figure class=\"pair\"><div><img src=\"").append(animation(clip.original())).append("\" alt=\"original\"><img src=\"")
-          .append(animation(clip.converted())).append("\" alt=\"converted\"></div><figcaption>").append(escape(clip.prompt()))
-          .append("<span>").append(format("%.1f dB", clip.psnr())).append("</span></figcaption></figure>\n");
+          .append(animation(clip.converted())).append("\" alt=\"converted\"></div><figcaption>").append(HtmlPage.escape(clip.prompt()))
+          .append("<span>").append(HtmlPage.format("%.1f dB", clip.psnr())).append("</span></figcaption></figure>\n");
     }
     return html.toString();
   }
@@ -94,8 +79,8 @@ final class DemoPage {
     StringBuilder rows = new StringBuilder();
     for (AttentionSite site : demo.report().sites()) {
       String reason = kept.get(site.name());
-      rows.append(row(code(site.name()), escape(site.kind().toString()), site.heads() + " × " + site.headDim(), code(site.form()),
-          reason == null ? "<b>converted</b>" : "kept: " + escape(reason)));
+      rows.append(HtmlPage.row(HtmlPage.code(site.name()), HtmlPage.escape(site.kind().toString()), site.heads() + " × " + site.headDim(), HtmlPage.code(site.form()),
+          reason == null ? "<b>converted</b>" : "kept: " + HtmlPage.escape(reason)));
     }
     return rows.toString();
   }
@@ -103,7 +88,7 @@ final class DemoPage {
   private static String sites(Demo demo) {
     StringBuilder rows = new StringBuilder();
     for (VerifyCommand.Site site : demo.sites()) {
-      rows.append(row(code(site.name()), factors(site.ranks(), site.powers()), Long.toString(Demo.state(site.ranks(), site.powers())),
+      rows.append(HtmlPage.row(HtmlPage.code(site.name()), factors(site.ranks(), site.powers()), Long.toString(Demo.state(site.ranks(), site.powers())),
           site.relativeError() == null ? "" : bar(site.relativeError()), VerifyCommand.cosine(site.cosine()),
           Table.number(site.smallestDenominatorRelative())));
     }
@@ -120,14 +105,14 @@ final class DemoPage {
   }
 
   private static String bar(double error) {
-    return format("<span class=\"bar\" style=\"--w:%.1f%%\"></span>%.1f %%", Math.min(100, 400 * error), 100 * error);
+    return HtmlPage.format("<span class=\"bar\" style=\"--w:%.1f%%\"></span>%.1f %%", Math.min(100, 400 * error), 100 * error);
   }
 
   private static String timings(List<Demo.Timing> timings) {
     StringBuilder rows = new StringBuilder();
     for (Demo.Timing t : timings) {
-      rows.append(row(format("%,d", t.tokens()), format("%.1f", t.original()), format("%.1f", t.library()), format("%.1f", t.plain()),
-          format("<b>%.1f ×</b>", t.original() / t.library())));
+      rows.append(HtmlPage.row(HtmlPage.format("%,d", t.tokens()), HtmlPage.format("%.1f", t.original()), HtmlPage.format("%.1f", t.library()), HtmlPage.format("%.1f", t.plain()),
+          HtmlPage.format("<b>%.1f ×</b>", t.original() / t.library())));
     }
     return rows.toString();
   }
@@ -135,7 +120,7 @@ final class DemoPage {
   private static String machine(Demo demo) {
     var m = demo.machine();
     String library = m.library() == null ? "no operator library" : m.library().instructionSet() + " kernels";
-    return escape(m.processor() + ", " + m.cores() + " cores, " + library + ", ONNX Runtime " + m.onnxRuntime() + ", Java " + m.java());
+    return HtmlPage.escape(m.processor() + ", " + m.cores() + " cores, " + library + ", ONNX Runtime " + m.onnxRuntime() + ", Java " + m.java());
   }
 
   /** Such as 2 · 10⁻⁷. */
@@ -144,22 +129,6 @@ final class DemoPage {
       return "0";
     }
     int exponent = (int) Math.floor(Math.log10(value));
-    return format("%.0f · 10<sup>%d</sup>", value / Math.pow(10, exponent), exponent).replace("-", "−");
-  }
-
-  static String row(String... cells) {
-    return "<tr><td>" + String.join("</td><td>", cells) + "</td></tr>\n";
-  }
-
-  static String code(String text) {
-    return "<code>" + escape(text) + "</code>";
-  }
-
-  static String format(String format, Object... values) {
-    return String.format(Locale.ROOT, format, values);
-  }
-
-  static String escape(String text) {
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\"", "&quot;");
+    return HtmlPage.format("%.0f · 10<sup>%d</sup>", value / Math.pow(10, exponent), exponent).replace("-", "−");
   }
 }

@@ -1,16 +1,12 @@
 package dev.hla.cli;
 
 import dev.hla.converter.FeatureMaps;
-import dev.hla.converter.HlaException;
 import dev.hla.converter.OnnxModel;
 import dev.hla.converter.SiteMaps;
-import dev.hla.converter.attention.AttentionFinder;
 import dev.hla.converter.attention.AttentionSite;
-import dev.hla.converter.attention.Kind;
 import dev.hla.converter.rewrite.Choice;
 import dev.hla.converter.rewrite.Kept;
 import dev.hla.converter.rewrite.Plan;
-import dev.hla.converter.rewrite.SiteSelection;
 import dev.hla.distill.Calibration;
 import dev.hla.distill.Capture;
 import dev.hla.distill.FitSettings;
@@ -25,7 +21,6 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 import java.util.stream.IntStream;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -51,13 +46,6 @@ final class DistillCommand extends Verb {
           + " 16,16,1:softmax+64")
   String ranks;
 
-  @Option(names = "--sites", paramLabel = "GLOB", split = ",", description = "fit sites with matching names only; * stands for anything")
-  List<String> sites = List.of();
-
-  @Option(names = "--kind", paramLabel = "KIND", split = ",", defaultValue = "self,joint",
-      description = "fit these kinds only: ${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE})")
-  Set<Kind> kinds = Set.of();
-
   @Option(names = "--steps", paramLabel = "N", defaultValue = "800", description = "steps of each site's fit (default: ${DEFAULT-VALUE})")
   int steps;
 
@@ -77,6 +65,8 @@ final class DistillCommand extends Verb {
 
   @Option(names = "--force", description = "replace an existing file")
   boolean force;
+
+  @Mixin SiteOptions sites;
 
   @Mixin CalibrationOptions calibration;
 
@@ -102,12 +92,8 @@ final class DistillCommand extends Verb {
     }
     OutputFile.at(output, force);
     OnnxModel source = OnnxModel.load(existing(model));
-    Plan plan = new SiteSelection(null, design.spec(), sites, kinds, 0).plan(model.toString(), AttentionFinder.find(source));
+    Plan plan = sites.choose(source, design.spec());
     List<AttentionSite> chosen = plan.choices().stream().map(Choice::site).toList();
-    if (chosen.isEmpty()) {
-      throw new HlaException(model + ": no attention site to fit maps for" + plan.kept().stream().findFirst()
-          .map(k -> " (" + k.name() + ": " + k.reason() + ")").orElse("") + "; hla inspect lists them");
-    }
     Path folder = work != null ? work : output.resolveSibling(output.getFileName() + ".work");
     Document document = distill(source, chosen, plan.kept(), design, folder);
     if (work == null) {

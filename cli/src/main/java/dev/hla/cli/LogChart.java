@@ -42,25 +42,25 @@ final class LogChart {
   }
 
   private String draw(List<Line> lines) {
-    StringBuilder svg = new StringBuilder(DemoPage.format(
+    StringBuilder svg = new StringBuilder(HtmlPage.format(
         "<svg viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"milliseconds over tokens\">\n", WIDTH, HEIGHT));
     for (double y = minY; y <= maxY * 1.001; y *= 10) {
-      svg.append(DemoPage.format("<line class=\"grid\" x1=\"%d\" x2=\"%d\" y1=\"%.1f\" y2=\"%.1f\"/>", LEFT, WIDTH - RIGHT, y(y), y(y)));
-      svg.append(DemoPage.format("<text class=\"tick\" x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%s</text>\n", LEFT - 9, y(y) + 4, time(y)));
+      svg.append(HtmlPage.format("<line class=\"grid\" x1=\"%d\" x2=\"%d\" y1=\"%.1f\" y2=\"%.1f\"/>", LEFT, WIDTH - RIGHT, y(y), y(y)));
+      svg.append(HtmlPage.format("<text class=\"tick\" x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%s</text>\n", LEFT - 9, y(y) + 4, time(y)));
     }
-    lines.stream().flatMap(line -> line.points().stream()).mapToDouble(p -> p[0]).distinct().forEach(tokens -> svg.append(DemoPage.format(
+    lines.stream().flatMap(line -> line.points().stream()).mapToDouble(p -> p[0]).distinct().forEach(tokens -> svg.append(HtmlPage.format(
         "<text class=\"tick\" x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%,.0f</text>\n", x(tokens), HEIGHT - 24, tokens)));
-    svg.append(DemoPage.format("<text class=\"tick\" x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">tokens</text>\n",
+    svg.append(HtmlPage.format("<text class=\"tick\" x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">tokens</text>\n",
         (LEFT + WIDTH - RIGHT) / 2.0, HEIGHT - 5));
     double[] labels = labels(lines);
     for (int i = 0; i < lines.size(); i++) {
       Line line = lines.get(i);
       svg.append("<polyline class=\"").append(line.style()).append("\" points=\"");
-      line.points().forEach(p -> svg.append(DemoPage.format("%.1f,%.1f ", x(p[0]), y(p[1]))));
+      line.points().forEach(p -> svg.append(HtmlPage.format("%.1f,%.1f ", x(p[0]), y(p[1]))));
       svg.append("\"/>");
-      line.points().forEach(p -> svg.append(DemoPage.format(
+      line.points().forEach(p -> svg.append(HtmlPage.format(
           "<circle class=\"%s\" cx=\"%.1f\" cy=\"%.1f\" r=\"3.5\"/>", line.style(), x(p[0]), y(p[1]))));
-      svg.append(DemoPage.format("<text class=\"label %s\" x=\"%.1f\" y=\"%.1f\">%s</text>\n",
+      svg.append(HtmlPage.format("<text class=\"label %s\" x=\"%.1f\" y=\"%.1f\">%s</text>\n",
           line.style(), x(line.last()[0]) + 10, labels[i] + 4, line.label()));
     }
     return svg.append("</svg>").toString();
@@ -89,8 +89,8 @@ final class LogChart {
   }
 
   private static String time(double millis) {
-    return millis >= 1000 ? DemoPage.format("%.0f s", millis / 1000) : millis >= 1 ? DemoPage.format("%.0f ms", millis)
-        : DemoPage.format("%s ms", java.math.BigDecimal.valueOf(millis).round(new java.math.MathContext(1)).stripTrailingZeros().toPlainString());
+    return millis >= 1000 ? HtmlPage.format("%.0f s", millis / 1000) : millis >= 1 ? HtmlPage.format("%.0f ms", millis)
+        : HtmlPage.format("%s ms", java.math.BigDecimal.valueOf(millis).round(new java.math.MathContext(1)).stripTrailingZeros().toPlainString());
   }
 
   private double x(double tokens) {

@@ -1,15 +1,11 @@
 package dev.hla.cli;
 
 import dev.hla.converter.FeatureMaps;
-import dev.hla.converter.HlaException;
 import dev.hla.converter.OnnxModel;
 import dev.hla.converter.RankSpec;
 import dev.hla.converter.SiteMaps;
-import dev.hla.converter.attention.AttentionFinder;
 import dev.hla.converter.attention.AttentionSite;
-import dev.hla.converter.attention.Kind;
 import dev.hla.converter.rewrite.Choice;
-import dev.hla.converter.rewrite.SiteSelection;
 import dev.hla.distill.Calibration;
 import dev.hla.distill.Capture;
 import dev.hla.distill.FitSettings;
@@ -30,7 +26,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import java.util.Set;
 import java.util.stream.IntStream;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -64,13 +59,6 @@ final class PlanCommand extends Verb {
       + "  16,16,1:softmax+64  32,32,1:softmax+64)")
   List<String> choices = CHOICES;
 
-  @Option(names = "--sites", paramLabel = "GLOB", split = ",", description = "look at sites with matching names only; * stands for anything")
-  List<String> sites = List.of();
-
-  @Option(names = "--kind", paramLabel = "KIND", split = ",", defaultValue = "self,joint",
-      description = "look at these kinds only: ${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE})")
-  Set<Kind> kinds = Set.of();
-
   @Option(names = "--steps", paramLabel = "N", defaultValue = "400", description = "steps of each fit (default: ${DEFAULT-VALUE})")
   int steps;
 
@@ -91,6 +79,8 @@ final class PlanCommand extends Verb {
   @Option(names = "--force", description = "replace existing files")
   boolean force;
 
+  @Mixin SiteOptions sites;
+
   @Mixin CalibrationOptions calibration;
 
   @Override
@@ -103,11 +93,7 @@ final class PlanCommand extends Verb {
     Path maps = output.resolveSibling(output.getFileName().toString().replaceAll("\\.json$", "") + ".safetensors");
     OutputFile.at(maps, force);
     OnnxModel source = OnnxModel.load(existing(model));
-    List<AttentionSite> chosen = new SiteSelection(null, RankSpec.parse("1"), sites, kinds, 0).plan(model.toString(), AttentionFinder.find(source))
-        .choices().stream().map(Choice::site).toList();
-    if (chosen.isEmpty()) {
-      throw new HlaException(model + ": no attention site to plan for; hla inspect lists them, --kind and --sites choose");
-    }
+    List<AttentionSite> chosen = sites.choose(source, RankSpec.parse("1")).choices().stream().map(Choice::site).toList();
     PlanSearch.Budget budget = new PlanSearch.Budget(count(chosen.size()), speedup, maxError);
     ModelSession.Settings settings = new ModelSession.Settings(false, threads);
     Calibration inputs = calibration.open(model, settings);
@@ -184,12 +170,14 @@ final class PlanCommand extends Verb {
         }
       }
     }
-    FeatureMaps.write(file, maps);
     Machine machine = Machine.look();
     double share = search.attentionShare();
-    return new PlanFile(PlanFile.FORMAT, model.toString(), file.getFileName().toString(), PlanSearch.words(budget),
+    PlanFile plan = new PlanFile(PlanFile.FORMAT, model.toString(), file.getFileName().toString(), PlanSearch.words(budget),
         machine.processor() + ", " + machine.cores() + " cores, ONNX Runtime " + machine.onnxRuntime(), search.modelMillis(), share,
         1 / Math.max(1e-9, 1 - share), chosen.millis(), search.whole(chosen.choices())[1], chosen.error(), error, refined, search.decided(chosen));
+    // Last: what fails before leaves no file behind.
+    FeatureMaps.write(file, maps);
+    return plan;
   }
 
   private static double of(ModelError measure, Map<String, SiteMaps> maps, List<Map<String, Tensor>> heldOut) {

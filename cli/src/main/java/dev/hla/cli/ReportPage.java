@@ -12,28 +12,28 @@ final class ReportPage {
     ReportCommand.Document d = measured.document();
     SampledClips.Summary clips = d.clips();
     Map<String, String> parts = new LinkedHashMap<>();
-    parts.put("model", DemoPage.escape(d.model()));
-    parts.put("maps", DemoPage.escape(d.maps()));
+    parts.put("model", HtmlPage.escape(d.model()));
+    parts.put("maps", HtmlPage.escape(d.maps()));
     parts.put("sites", sites(d));
     parts.put("site_error", percent(d.sites().stream().mapToDouble(ReportCommand.Site::error).average().orElseThrow()));
     parts.put("output_error", percent(d.output().mean()));
-    parts.put("psnr", clips == null ? "–" : DemoPage.format("%.1f dB", clips.meanPsnr()));
-    parts.put("clip_note", clips == null ? "Inputs came from a folder; no clips were sampled." : DemoPage.format(
+    parts.put("psnr", clips == null ? "–" : HtmlPage.format("%.1f dB", clips.meanPsnr()));
+    parts.put("clip_note", clips == null ? "Inputs came from a folder; no clips were sampled." : HtmlPage.format(
         "%d prompts, the same noise for both: original on the left, converted on the right, and the peak signal-to-noise ratio between the two"
             + " (%.1f to %.1f dB). Guidance amplifies small differences over the steps, so that a clip may take another turn.",
         clips.clips().size(), clips.lowestPsnr(), clips.highestPsnr()));
     parts.put("followed", clips == null || clips.followed() == null ? "" : followed(clips));
     parts.put("times", times(d.output()));
     parts.put("pairs", DemoPage.pairs(measured.clips()));
-    parts.put("seconds", DemoPage.format("%.0f", d.seconds()));
-    return DemoPage.fill("report.html", parts);
+    parts.put("seconds", HtmlPage.format("%.0f", d.seconds()));
+    return HtmlPage.fill("report.html", parts);
   }
 
   private static String sites(ReportCommand.Document d) {
     StringBuilder rows = new StringBuilder();
     double longest = d.sites().stream().mapToDouble(s -> Math.max(s.error(), s.plainLinear())).max().orElseThrow();
     for (ReportCommand.Site s : d.sites()) {
-      rows.append(DemoPage.row(DemoPage.code(s.name()), DemoPage.escape(s.maps()), Long.toString(s.state()), bar(s.error(), longest),
+      rows.append(HtmlPage.row(HtmlPage.code(s.name()), HtmlPage.escape(s.maps()), Long.toString(s.state()), bar(s.error(), longest),
           bar(s.plainLinear(), longest), percent(s.meanOfValues())));
     }
     return rows.toString();
@@ -41,28 +41,28 @@ final class ReportPage {
 
   private static String times(OutputErrors errors) {
     if (errors.atTime() == null) {
-      return DemoPage.row("all inputs", percent(errors.mean()));
+      return HtmlPage.row("all inputs", percent(errors.mean()));
     }
     StringBuilder rows = new StringBuilder();
     double longest = errors.atTime().values().stream().mapToDouble(e -> e).max().orElseThrow();
-    errors.atTime().forEach((t, error) -> rows.append(DemoPage.row(t, bar(error, longest))));
+    errors.atTime().forEach((t, error) -> rows.append(HtmlPage.row(t, bar(error, longest))));
     return rows.toString();
   }
 
   private static String followed(SampledClips.Summary clips) {
     StringBuilder rows = new StringBuilder();
     int n = clips.clips().size();
-    clips.followed().forEach((word, f) -> rows.append(DemoPage.row(word, percent((double) f.original() / n), percent((double) f.converted() / n))));
+    clips.followed().forEach((word, f) -> rows.append(HtmlPage.row(word, percent((double) f.original() / n), percent((double) f.converted() / n))));
     return "<h2>Prompts followed</h2><p class=\"note\">How many of the clips show the shape and the colour that the prompt names.</p>"
         + "<table><thead><tr><th></th><th>original</th><th>converted</th></tr></thead><tbody>" + rows + "</tbody></table>";
   }
 
   /** The longest bar has its full width. */
   private static String bar(double error, double longest) {
-    return DemoPage.format("<span class=\"bar\" style=\"--w:%.0fpx\"></span>", 90 * error / longest) + percent(error);
+    return HtmlPage.format("<span class=\"bar\" style=\"--w:%.0fpx\"></span>", 90 * error / longest) + percent(error);
   }
 
   private static String percent(double value) {
-    return DemoPage.format("%.1f %%", 100 * value);
+    return HtmlPage.format("%.1f %%", 100 * value);
   }
 }

@@ -33,16 +33,16 @@ final class TimingChart {
   }
 
   private String draw() {
-    StringBuilder svg = new StringBuilder(DemoPage.format(
+    StringBuilder svg = new StringBuilder(HtmlPage.format(
         "<svg viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"milliseconds of one run over tokens\">", WIDTH, HEIGHT));
     for (double y = minY; y <= maxY * 1.001; y *= 10) {
-      svg.append(DemoPage.format("<line class=\"grid\" x1=\"%d\" x2=\"%d\" y1=\"%.1f\" y2=\"%.1f\"/>", LEFT, WIDTH - RIGHT, y(y), y(y)));
-      svg.append(DemoPage.format("<text class=\"tick\" x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%s</text>", LEFT - 9, y(y) + 4, millis(y)));
+      svg.append(HtmlPage.format("<line class=\"grid\" x1=\"%d\" x2=\"%d\" y1=\"%.1f\" y2=\"%.1f\"/>", LEFT, WIDTH - RIGHT, y(y), y(y)));
+      svg.append(HtmlPage.format("<text class=\"tick\" x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%s</text>", LEFT - 9, y(y) + 4, millis(y)));
     }
     for (Demo.Timing t : timings) {
-      svg.append(DemoPage.format("<text class=\"tick\" x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%,d</text>", x(t.tokens()), HEIGHT - 22, t.tokens()));
+      svg.append(HtmlPage.format("<text class=\"tick\" x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%,d</text>", x(t.tokens()), HEIGHT - 22, t.tokens()));
     }
-    svg.append(DemoPage.format("<text class=\"tick\" x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">video tokens</text>",
+    svg.append(HtmlPage.format("<text class=\"tick\" x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">video tokens</text>",
         (LEFT + WIDTH - RIGHT) / 2.0, HEIGHT - 4));
     double[] ends = {last(Demo.Timing::original), last(Demo.Timing::plain), last(Demo.Timing::library)};
     svg.append(line("softmax", "original", Demo.Timing::original, y(ends[0])));
@@ -64,15 +64,15 @@ final class TimingChart {
     StringBuilder points = new StringBuilder();
     StringBuilder dots = new StringBuilder();
     for (Demo.Timing t : timings) {
-      points.append(DemoPage.format("%.1f,%.1f ", x(t.tokens()), y(value.applyAsDouble(t))));
-      dots.append(DemoPage.format("<circle class=\"%s\" cx=\"%.1f\" cy=\"%.1f\" r=\"3.5\"/>", style, x(t.tokens()), y(value.applyAsDouble(t))));
+      points.append(HtmlPage.format("%.1f,%.1f ", x(t.tokens()), y(value.applyAsDouble(t))));
+      dots.append(HtmlPage.format("<circle class=\"%s\" cx=\"%.1f\" cy=\"%.1f\" r=\"3.5\"/>", style, x(t.tokens()), y(value.applyAsDouble(t))));
     }
-    return DemoPage.format("<polyline class=\"%s\" points=\"%s\"/>%s<text class=\"label %s\" x=\"%d\" y=\"%.1f\">%s</text>",
+    return HtmlPage.format("<polyline class=\"%s\" points=\"%s\"/>%s<text class=\"label %s\" x=\"%d\" y=\"%.1f\">%s</text>",
         style, points.toString().strip(), dots, style, WIDTH - RIGHT + 10, labelY + 4, label);
   }
 
   private static String millis(double value) {
-    return value >= 1000 ? DemoPage.format("%.0f s", value / 1000) : DemoPage.format("%.0f ms", value);
+    return value >= 1000 ? HtmlPage.format("%.0f s", value / 1000) : HtmlPage.format("%.0f ms", value);
   }
 
   private double x(double tokens) {

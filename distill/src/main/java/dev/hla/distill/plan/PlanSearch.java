@@ -9,6 +9,7 @@ import dev.hla.distill.SiteResult;
 import dev.hla.runtime.ModelSession;
 import dev.hla.runtime.Tensor;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -107,7 +108,7 @@ public final class PlanSearch {
     boolean errorIsLimit = budget.maxError() != null && budget.speedup() == null;
     double limit = errorIsLimit ? budget.maxError() * budget.maxError() : allowed;
     int[] options = Knapsack.solve(options(errorIsLimit), limit, budget.sites()).orElseThrow(() -> new HlaException(nothing(budget)));
-    int[] choices = java.util.Arrays.stream(options).map(o -> o - 1).toArray();
+    int[] choices = Arrays.stream(options).map(o -> o - 1).toArray();
     Chosen chosen = chosen(choices);
     if (budget.maxError() != null && chosen.error() > budget.maxError() * (1 + 1e-12)) {
       throw new HlaException(nothing(budget) + String.format(Locale.ROOT, "; the least error at that speed is %.4f", chosen.error()));
