@@ -3,13 +3,9 @@ package dev.hla.cli;
 import dev.hla.converter.OnnxModel;
 import dev.hla.converter.attention.AttentionSite;
 import dev.hla.converter.rewrite.Choice;
-import dev.hla.distill.Calibration;
-import dev.hla.distill.Capture;
-import dev.hla.distill.FitSettings;
 import dev.hla.distill.MapDesign;
 import dev.hla.distill.SiteFits;
 import dev.hla.distill.SiteResult;
-import dev.hla.runtime.ModelSession;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -40,9 +36,6 @@ final class BenchMapsCommand extends Verb {
   @Option(names = "--work", paramLabel = "FOLDER", description = "where to keep captured attention and unfinished fits, and leave them"
       + " (default: a temporary folder)")
   Path work;
-
-  @Option(names = "--threads", paramLabel = "N", defaultValue = "0", description = "threads to use (default: one per core)")
-  int threads;
 
   @Mixin SiteOptions sites;
 
@@ -86,24 +79,16 @@ final class BenchMapsCommand extends Verb {
   }
 
   private Document measured(OnnxModel source, List<AttentionSite> chosen, List<MapDesign> designs, Path folder) throws Exception {
-    ModelSession.Settings settings = new ModelSession.Settings(false, threads);
-    int total = calibration.samples + calibration.heldOut;
-    Calibration inputs = calibration.open(model, settings);
-    try (Capture capture = Capture.open(source, chosen, inputs, folder)) {
-      try (Progress progress = progress("capture", total)) {
-        capture.fill(total, settings, progress::step);
-      }
-      SiteFits fits = new SiteFits(capture, calibration.samples, total, folder);
+    try (Fitting fitting = new Fitting(this, source, chosen, calibration, folder)) {
+      SiteFits fits = fitting.fits();
       List<Family> rows = new ArrayList<>();
       rows.add(family("mean of values", 0, 0, IntStream.range(0, chosen.size()).mapToObj(i -> fits.meanOfValues(i).all()).toList()));
-      int cores = threads > 0 ? threads : Runtime.getRuntime().availableProcessors();
-      try (Progress progress = progress("fit", (long) designs.size() * chosen.size())) {
-        for (MapDesign design : designs) {
-          List<SiteFits.Job> jobs = IntStream.range(0, chosen.size())
-              .mapToObj(i -> new SiteFits.Job(i, FitSettings.of(design, steps, calibration.seed))).toList();
-          List<SiteResult> results = fits.fit(jobs, cores, r -> progress.step());
-          rows.add(family(design.toString(), design.degree(), design.spec().products(), results.stream().map(r -> r.error().all()).toList()));
-        }
+      List<List<SiteResult>> results = fitting.fit("fit", designs, steps);
+      for (int f = 0; f < designs.size(); f++) {
+        int family = f;
+        MapDesign design = designs.get(f);
+        rows.add(family(design.toString(), design.degree(), design.spec().products(),
+            results.stream().map(site -> site.get(family).error().all()).toList()));
       }
       List<String> names = chosen.stream().map(AttentionSite::name).toList();
       List<Contest> contests = contests(names, rows);

@@ -41,6 +41,19 @@ final class CalibrationOptions {
   @Option(names = "--seed", paramLabel = "N", defaultValue = "0", description = "seed of everything random (default: ${DEFAULT-VALUE})")
   long seed;
 
+  @Option(names = "--threads", paramLabel = "N", defaultValue = "0", description = "threads to use (default: one per core)")
+  int threads;
+
+  /** How the original and converted models run: as everybody can run them. */
+  ModelSession.Settings session() {
+    return new ModelSession.Settings(false, threads);
+  }
+
+  /** Fits to do side by side. */
+  int workers() {
+    return threads > 0 ? threads : Runtime.getRuntime().availableProcessors();
+  }
+
   /** Opens the inputs for a model. */
   Calibration open(Path model, ModelSession.Settings settings) throws IOException {
     if (samples < 1 || heldOut < 1) {

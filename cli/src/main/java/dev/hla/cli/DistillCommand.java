@@ -7,21 +7,14 @@ import dev.hla.converter.attention.AttentionSite;
 import dev.hla.converter.rewrite.Choice;
 import dev.hla.converter.rewrite.Kept;
 import dev.hla.converter.rewrite.Plan;
-import dev.hla.distill.Calibration;
-import dev.hla.distill.Capture;
-import dev.hla.distill.FitSettings;
 import dev.hla.distill.MapDesign;
 import dev.hla.distill.ModelError;
-import dev.hla.distill.Refinement;
-import dev.hla.distill.SiteFits;
 import dev.hla.distill.SiteResult;
-import dev.hla.runtime.ModelSession;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.stream.IntStream;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -59,9 +52,6 @@ final class DistillCommand extends Verb {
   @Option(names = "--work", paramLabel = "FOLDER", description = "where to keep captured attention and unfinished fits, and leave them"
       + " (default: MAPS.work, removed in the end)")
   Path work;
-
-  @Option(names = "--threads", paramLabel = "N", defaultValue = "0", description = "threads to use (default: one per core)")
-  int threads;
 
   @Option(names = "--force", description = "replace an existing file")
   boolean force;
@@ -106,27 +96,20 @@ final class DistillCommand extends Verb {
 
   private Document distill(OnnxModel source, List<AttentionSite> chosen, List<Kept> kept, MapDesign design, Path folder) throws Exception {
     long begun = System.nanoTime();
-    ModelSession.Settings settings = new ModelSession.Settings(false, threads);
-    int total = calibration.samples + calibration.heldOut;
-    Calibration inputs = calibration.open(model, settings);
-    try (Capture capture = Capture.open(source, chosen, inputs, folder)) {
-      try (Progress progress = progress("capture", total)) {
-        capture.fill(total, settings, progress::step);
-      }
-      SiteFits fits = new SiteFits(capture, calibration.samples, total, folder);
-      List<SiteResult> results = fit(fits, design, steps, chosen.size(), "fit");
+    try (Fitting fitting = new Fitting(this, source, chosen, calibration, folder)) {
+      List<SiteResult> results = fit(fitting, design, steps, "fit");
       MapDesign plain = MapDesign.plainLinear(design.spec().products());
-      List<SiteResult> linear = noBaseline ? List.of() : fit(fits, plain, Math.min(steps, BASELINE_STEPS), chosen.size(), "fit plain linear attention");
+      List<SiteResult> linear = noBaseline ? List.of() : fit(fitting, plain, Math.min(steps, BASELINE_STEPS), "fit plain linear attention");
       Map<String, SiteMaps> fittedMaps = new LinkedHashMap<>();
       results.forEach(r -> fittedMaps.put(r.site(), r.maps()));
       Map<String, SiteMaps> maps = fittedMaps;
       OutputErrors before;
       OutputErrors after = null;
-      try (ModelError error = new ModelError(source, chosen, settings)) {
-        before = OutputErrors.measure(error, maps, inputs, calibration, OutputErrors.TIMES);
+      try (ModelError error = fitting.modelError()) {
+        before = OutputErrors.measure(error, maps, fitting, calibration, OutputErrors.TIMES);
         if (refine > 0) {
-          maps = refined(source, chosen, inputs, maps, folder);
-          after = OutputErrors.measure(error, maps, inputs, calibration, OutputErrors.TIMES);
+          maps = fitting.refined(maps, refine);
+          after = OutputErrors.measure(error, maps, fitting, calibration, OutputErrors.TIMES);
         }
       }
       FeatureMaps.write(output, maps);
@@ -141,25 +124,8 @@ final class DistillCommand extends Verb {
     }
   }
 
-  private List<SiteResult> fit(SiteFits fits, MapDesign design, int rounds, int count, String what) {
-    List<SiteFits.Job> jobs = IntStream.range(0, count)
-        .mapToObj(i -> new SiteFits.Job(i, FitSettings.of(design, rounds, calibration.seed))).toList();
-    try (Progress progress = progress(what, count)) {
-      return fits.fit(jobs, threadsToUse(), r -> progress.step());
-    }
-  }
-
-  private Map<String, SiteMaps> refined(OnnxModel source, List<AttentionSite> chosen, Calibration inputs, Map<String, SiteMaps> maps, Path folder) {
-    Refinement.Settings how = Refinement.Settings.of(refine, calibration.seed);
-    try (Refinement refinement = new Refinement(source, chosen, inputs, calibration.samples, how,
-            new ModelSession.Settings(false, 1));
-        Progress progress = progress("refine", refine)) {
-      return refinement.refine(maps, folder, threadsToUse(), progress::step);
-    }
-  }
-
-  private int threadsToUse() {
-    return threads > 0 ? threads : Runtime.getRuntime().availableProcessors();
+  private static List<SiteResult> fit(Fitting fitting, MapDesign design, int rounds, String what) {
+    return fitting.fit(what, List.of(design), rounds).stream().map(site -> site.get(0)).toList();
   }
 
   private void print(Document d) {

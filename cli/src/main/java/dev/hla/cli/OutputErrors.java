@@ -1,7 +1,6 @@
 package dev.hla.cli;
 
 import dev.hla.converter.SiteMaps;
-import dev.hla.distill.Calibration;
 import dev.hla.distill.ModelError;
 import dev.hla.distill.SamplerCalibration;
 import dev.hla.runtime.ModelSession;
@@ -20,12 +19,12 @@ record OutputErrors(Map<String, Double> atTime, double mean) {
   /** Shares of noise at which the model's output is compared. */
   static final List<Float> TIMES = List.of(0.1f, 0.4f, 0.7f, 0.95f);
 
-  static OutputErrors measure(ModelError error, Map<String, SiteMaps> maps, Calibration inputs, CalibrationOptions options, List<Float> times) {
-    List<Integer> held = IntStream.range(options.samples, options.samples + options.heldOut).boxed().toList();
+  static OutputErrors measure(ModelError error, Map<String, SiteMaps> maps, Fitting fitting, CalibrationOptions options, List<Float> times) {
     try (ModelSession converted = error.converted(maps)) {
-      if (!(inputs instanceof SamplerCalibration sampler)) {
-        return new OutputErrors(null, error.of(converted, held.stream().map(inputs::inputs).toList()));
+      if (!(fitting.inputs() instanceof SamplerCalibration sampler)) {
+        return new OutputErrors(null, error.of(converted, fitting.heldOut()));
       }
+      List<Integer> held = IntStream.range(options.samples, options.samples + options.heldOut).boxed().toList();
       Map<String, Double> atTime = new LinkedHashMap<>();
       for (float t : times) {
         atTime.put(Float.toString(t), error.of(converted, held.stream().map(i -> sampler.noised(i, t)).toList()));

@@ -6,13 +6,8 @@ import dev.hla.converter.RankSpec;
 import dev.hla.converter.SiteMaps;
 import dev.hla.converter.attention.AttentionSite;
 import dev.hla.converter.rewrite.Choice;
-import dev.hla.distill.Calibration;
-import dev.hla.distill.Capture;
-import dev.hla.distill.FitSettings;
 import dev.hla.distill.MapDesign;
 import dev.hla.distill.ModelError;
-import dev.hla.distill.Refinement;
-import dev.hla.distill.SiteFits;
 import dev.hla.distill.SiteResult;
 import dev.hla.distill.plan.PlanFile;
 import dev.hla.distill.plan.PlanSearch;
@@ -21,12 +16,10 @@ import dev.hla.runtime.ModelSession;
 import dev.hla.runtime.Tensor;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import java.util.stream.IntStream;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -70,9 +63,6 @@ final class PlanCommand extends Verb {
       + " another budget costs no new fits")
   Path work;
 
-  @Option(names = "--threads", paramLabel = "N", defaultValue = "0", description = "threads to use (default: one per core)")
-  int threads;
-
   @Option(names = "--seconds", paramLabel = "S", defaultValue = "1", description = "time for the timing of each site (default: ${DEFAULT-VALUE})")
   double seconds;
 
@@ -95,17 +85,14 @@ final class PlanCommand extends Verb {
     OnnxModel source = OnnxModel.load(existing(model));
     List<AttentionSite> chosen = sites.choose(source, RankSpec.parse("1")).choices().stream().map(Choice::site).toList();
     PlanSearch.Budget budget = new PlanSearch.Budget(count(chosen.size()), speedup, maxError);
-    ModelSession.Settings settings = new ModelSession.Settings(false, threads);
-    Calibration inputs = calibration.open(model, settings);
     Path folder = work != null ? work : output.resolveSibling(output.getFileName() + ".work");
-    try (Capture capture = Capture.open(source, chosen, inputs, folder)) {
-      List<List<SiteResult>> fits = fits(capture, designs, chosen.size(), settings, folder);
-      List<Map<String, Tensor>> heldOut = IntStream.range(calibration.samples, calibration.samples + calibration.heldOut).mapToObj(inputs::inputs).toList();
-      PlanSearch search = new PlanSearch(source, chosen, fits, heldOut, settings, seconds);
+    try (Fitting fitting = new Fitting(this, source, chosen, calibration, folder)) {
+      List<List<SiteResult>> fits = fitting.fit("fit", designs, steps);
+      PlanSearch search = new PlanSearch(source, chosen, fits, fitting.heldOut(), calibration.session(), seconds);
       try (Progress progress = progress("measure", chosen.size())) {
         search.measure(progress::step);
       }
-      PlanFile plan = decided(source, chosen, fits, search, budget, inputs, heldOut, maps, folder);
+      PlanFile plan = decided(fitting, fits, search, budget, maps);
       file.write(out -> out.write((plan.json() + "\n").getBytes(StandardCharsets.UTF_8)));
       print(plan);
       json(plan);
@@ -126,47 +113,23 @@ final class PlanCommand extends Verb {
     return share ? (int) Math.round(all * number / 100.0) : number;
   }
 
-  private List<List<SiteResult>> fits(Capture capture, List<MapDesign> designs, int count, ModelSession.Settings settings, Path folder) {
-    int total = calibration.samples + calibration.heldOut;
-    try (Progress progress = progress("capture", total)) {
-      capture.fill(total, settings, progress::step);
-    }
-    List<SiteFits.Job> jobs = new ArrayList<>();
-    for (int s = 0; s < count; s++) {
-      for (MapDesign design : designs) {
-        jobs.add(new SiteFits.Job(s, FitSettings.of(design, steps, calibration.seed)));
-      }
-    }
-    try (Progress progress = progress("fit", jobs.size())) {
-      List<SiteResult> results = new SiteFits(capture, calibration.samples, total, folder).fit(jobs, threadsToUse(), r -> progress.step());
-      return IntStream.range(0, count).mapToObj(s -> results.subList(s * designs.size(), (s + 1) * designs.size())).toList();
-    }
-  }
-
-  private PlanFile decided(OnnxModel source, List<AttentionSite> all, List<List<SiteResult>> fits, PlanSearch search, PlanSearch.Budget budget,
-      Calibration inputs, List<Map<String, Tensor>> heldOut, Path file, Path folder) {
+  private PlanFile decided(Fitting fitting, List<List<SiteResult>> fits, PlanSearch search, PlanSearch.Budget budget, Path file) {
     PlanSearch.Chosen chosen = search.choose(budget);
     Map<String, SiteMaps> maps = new LinkedHashMap<>();
-    List<AttentionSite> converted = new ArrayList<>();
-    for (int s = 0; s < all.size(); s++) {
+    for (int s = 0; s < fits.size(); s++) {
       if (chosen.choices()[s] >= 0) {
-        converted.add(all.get(s));
-        maps.put(all.get(s).name(), fits.get(s).get(chosen.choices()[s]).maps());
+        SiteResult taken = fits.get(s).get(chosen.choices()[s]);
+        maps.put(taken.site(), taken.maps());
       }
     }
-    ModelSession.Settings settings = new ModelSession.Settings(false, threads);
     double error = 0;
     Double refined = null;
-    if (!converted.isEmpty()) {
-      try (ModelError measure = new ModelError(source, converted, settings)) {
-        error = of(measure, maps, heldOut);
+    if (!maps.isEmpty()) {
+      try (ModelError measure = fitting.modelError()) {
+        error = of(measure, maps, fitting.heldOut());
         if (refine > 0) {
-          try (Refinement refinement = new Refinement(source, converted, inputs, calibration.samples, Refinement.Settings.of(refine, calibration.seed),
-                  new ModelSession.Settings(false, 1));
-              Progress progress = progress("refine", refine)) {
-            maps = refinement.refine(maps, folder, threadsToUse(), progress::step);
-          }
-          refined = of(measure, maps, heldOut);
+          maps = fitting.refined(maps, refine);
+          refined = of(measure, maps, fitting.heldOut());
         }
       }
     }
@@ -184,10 +147,6 @@ final class PlanCommand extends Verb {
     try (ModelSession session = measure.converted(maps)) {
       return measure.of(session, heldOut);
     }
-  }
-
-  private int threadsToUse() {
-    return threads > 0 ? threads : Runtime.getRuntime().availableProcessors();
   }
 
   private void print(PlanFile plan) {

@@ -10,8 +10,6 @@ import dev.hla.converter.rewrite.Choice;
 import dev.hla.converter.rewrite.Kept;
 import dev.hla.converter.rewrite.Plan;
 import dev.hla.converter.rewrite.SiteSelection;
-import dev.hla.distill.Calibration;
-import dev.hla.distill.Capture;
 import dev.hla.distill.FitSettings;
 import dev.hla.distill.MapDesign;
 import dev.hla.distill.ModelError;
@@ -56,9 +54,6 @@ final class ReportCommand extends Verb {
   @Option(names = "--steps", paramLabel = "N", defaultValue = "400",
       description = "steps of the fit of plain linear attention (default: ${DEFAULT-VALUE})")
   int steps;
-
-  @Option(names = "--threads", paramLabel = "N", defaultValue = "0", description = "threads to use (default: one per core)")
-  int threads;
 
   @Option(names = "--force", description = "replace an existing report")
   boolean force;
@@ -118,18 +113,12 @@ final class ReportCommand extends Verb {
     List<AttentionSite> chosen = plan.choices().stream().map(Choice::site).toList();
     Map<String, SiteMaps> fitted = new LinkedHashMap<>();
     plan.choices().forEach(choice -> fitted.put(choice.site().name(), choice.maps()));
-    ModelSession.Settings settings = new ModelSession.Settings(false, threads);
-    Calibration inputs = calibration.open(model, settings);
-    int total = calibration.samples + calibration.heldOut;
-    try (Capture capture = Capture.open(source, chosen, inputs, work); ModelError error = new ModelError(source, chosen, settings)) {
-      try (Progress progress = progress("capture", total)) {
-        capture.fill(total, settings, progress::step);
-      }
-      List<Site> sites = sites(new SiteFits(capture, calibration.samples, total, null), chosen, fitted);
-      OutputErrors errors = OutputErrors.measure(error, fitted, inputs, calibration, TIMES);
+    try (Fitting fitting = new Fitting(this, source, chosen, calibration, work); ModelError error = fitting.modelError()) {
+      List<Site> sites = sites(fitting, chosen, fitted);
+      OutputErrors errors = OutputErrors.measure(error, fitted, fitting, calibration, TIMES);
       SampledClips sampled = null;
       if (calibration.inputs == null) {
-        try (ModelSession original = ModelSession.open(model, settings); ModelSession converted = error.converted(fitted);
+        try (ModelSession original = ModelSession.open(model, calibration.session()); ModelSession converted = error.converted(fitted);
             Progress progress = progress("sample prompt", clips)) {
           sampled = SampledClips.of(original, converted, calibration.prompts(model), calibration, clips, progress::step);
         }
@@ -140,13 +129,11 @@ final class ReportCommand extends Verb {
     }
   }
 
-  private List<Site> sites(SiteFits fits, List<AttentionSite> chosen, Map<String, SiteMaps> fitted) {
+  private List<Site> sites(Fitting fitting, List<AttentionSite> chosen, Map<String, SiteMaps> fitted) {
     List<SiteFits.Job> jobs = IntStream.range(0, chosen.size()).mapToObj(i -> new SiteFits.Job(i,
         FitSettings.of(MapDesign.plainLinear(fitted.get(chosen.get(i).name()).spec().products()), steps, calibration.seed))).toList();
-    List<SiteResult> plain;
-    try (Progress progress = progress("fit plain linear attention", jobs.size())) {
-      plain = fits.fit(jobs, threads > 0 ? threads : Runtime.getRuntime().availableProcessors(), r -> progress.step());
-    }
+    List<SiteResult> plain = fitting.fit("fit plain linear attention", jobs);
+    SiteFits fits = fitting.fits();
     List<Site> sites = new ArrayList<>();
     for (int i = 0; i < chosen.size(); i++) {
       SiteMaps m = fitted.get(chosen.get(i).name());
