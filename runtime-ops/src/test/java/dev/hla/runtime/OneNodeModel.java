@@ -9,12 +9,16 @@ import dev.hla.onnx.ModelProto;
 import dev.hla.onnx.NodeProto;
 import dev.hla.onnx.OperatorSetIdProto;
 import dev.hla.onnx.TensorProto;
+import dev.hla.onnx.TensorShapeProto;
+import dev.hla.onnx.TensorShapeProto.Dimension;
 import dev.hla.onnx.TypeProto;
 import dev.hla.onnx.ValueInfoProto;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 
-/** A model of one node of domain ai.hla, its inputs and outputs of any shape, with model-local functions. */
+/** A model of one node of domain ai.hla, its inputs and outputs of any shape unless told, with model-local functions. */
 final class OneNodeModel {
   private final NodeProto.Builder node = NodeProto.newBuilder().setDomain("ai.hla").setName("attention");
   private final List<FunctionProto> functions = new ArrayList<>();
@@ -22,6 +26,7 @@ final class OneNodeModel {
   private int opset = 17;
   private int irVersion = 8;
   private List<String> floats = List.of();
+  private final Map<String, TensorShapeProto> shapes = new HashMap<>();
 
   OneNodeModel(String operator, List<String> inputs) {
     node.setOpType(operator).addAllInput(inputs).addOutput("output");
@@ -41,6 +46,16 @@ final class OneNodeModel {
   /** Inputs and outputs that are float whatever the others are. */
   OneNodeModel floats(String... names) {
     floats = List.of(names);
+    return this;
+  }
+
+  /** Tells the runtime of a tensor's shape: sizes as numbers, open ones by a name, {@code 1 H tokens 8}. */
+  OneNodeModel shape(String tensor, String shape) {
+    TensorShapeProto.Builder dims = TensorShapeProto.newBuilder();
+    for (String dim : shape.split(" ")) {
+      dims.addDim(dim.matches("\\d+") ? Dimension.newBuilder().setDimValue(Long.parseLong(dim)) : Dimension.newBuilder().setDimParam(dim));
+    }
+    shapes.put(tensor, dims.build());
     return this;
   }
 
@@ -107,10 +122,13 @@ final class OneNodeModel {
         .toByteArray();
   }
 
-  /** No shape: neither the rank nor any size is told to the runtime. */
+  /** Where no shape was given, neither the rank nor any size is told to the runtime. */
   private ValueInfoProto value(String name) {
     TensorProto.DataType type = floats.contains(name) ? TensorProto.DataType.FLOAT : this.type;
-    return ValueInfoProto.newBuilder().setName(name).setType(TypeProto.newBuilder()
-        .setTensorType(TypeProto.Tensor.newBuilder().setElemType(type.getNumber()))).build();
+    TypeProto.Tensor.Builder tensor = TypeProto.Tensor.newBuilder().setElemType(type.getNumber());
+    if (shapes.containsKey(name)) {
+      tensor.setShape(shapes.get(name));
+    }
+    return ValueInfoProto.newBuilder().setName(name).setType(TypeProto.newBuilder().setTensorType(tensor)).build();
   }
 }
