@@ -2,10 +2,8 @@ package dev.hla.cli;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
-import java.io.IOException;
 import java.io.PrintWriter;
 import java.io.StringWriter;
-import java.nio.charset.StandardCharsets;
 
 /** What one command line did. */
 record Ran(int code, String out, String err) {
@@ -20,15 +18,5 @@ record Ran(int code, String out, String err) {
   String errorLine() {
     assertEquals(1, err.lines().count(), "one line was expected on standard error, but: " + err);
     return err.strip();
-  }
-
-  /** What a program did; its two streams are one. */
-  record Program(int code, String output) {}
-
-  static Program program(String... command) throws IOException, InterruptedException {
-    Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
-    process.getOutputStream().close();
-    String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
-    return new Program(process.waitFor(), output);
   }
 }
