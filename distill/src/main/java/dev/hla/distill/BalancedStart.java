@@ -89,7 +89,7 @@ final class BalancedStart {
       if (MatrixFeatures_DDRM.hasUncountable(query[h].covariance) || MatrixFeatures_DDRM.hasUncountable(key[h].covariance)) {
         weights.flatten(h);
       } else {
-        fill(weights, h, query[h], key[h], data.scale(), new Random(seed * 31 + h));
+        fill(weights, h, query[h], key[h], data.scale(), Seeds.random(seed * 31 + h));
       }
     }
     return weights;

@@ -17,7 +17,7 @@ final class RandomStart {
     double input = Math.sqrt(data.scale());
     for (String side : new String[] {"query", "key"}) {
       for (int h = 0; h < data.heads(); h++) {
-        fill(weights, side, h, input, new Random((seed * 31 + h) * 2 + (side.equals("query") ? 0 : 1)));
+        fill(weights, side, h, input, Seeds.random((seed * 31 + h) * 2 + (side.equals("query") ? 0 : 1)));
       }
     }
     return weights;

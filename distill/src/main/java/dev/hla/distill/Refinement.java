@@ -105,7 +105,7 @@ public final class Refinement implements AutoCloseable {
   }
 
   private void step(Map<String, Adam> adams, int step, Workers pool) {
-    Random random = new Random(settings.seed() * 7919 + step);
+    Random random = Seeds.random(settings.seed() * 7919 + step);
     List<Future<Map<String, float[][]>>> parts = new ArrayList<>();
     for (int i = 0; i < settings.batch(); i++) {
       Map<String, Tensor> inputs = calibration.variation(random.nextInt(samples), random);

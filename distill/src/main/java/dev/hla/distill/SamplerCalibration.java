@@ -45,7 +45,7 @@ public final class SamplerCalibration implements Calibration {
 
   @Override
   public String identity() {
-    return "sampler " + Arrays.toString(shape) + " seed " + seed + " " + prompts.identity();
+    return "sampled clips " + Arrays.toString(shape) + " seed " + seed + " " + prompts.identity();
   }
 
   @Override
@@ -82,7 +82,7 @@ public final class SamplerCalibration implements Calibration {
   }
 
   private Made sample(int clip) {
-    Random random = new Random(seed * 1_000_003 + clip);
+    Random random = Seeds.random(seed * 1_000_003 + clip);
     Tensor prompt = prompts.draw(random).embedding();
     Tensor empty = Tensor.zeros(ElementType.FLOAT32, prompt.shape());
     List<Tensor> path = new ArrayList<>();

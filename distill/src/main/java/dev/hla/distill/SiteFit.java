@@ -62,7 +62,7 @@ final class SiteFit {
   }
 
   private void step(MapWeights weights, Adam adam, double[] variance, int step) {
-    Random random = new Random(seed * 7919 + step);
+    Random random = Seeds.random(seed * 7919 + step);
     float[][] gradients = gradients(weights, variance, random);
     double rate = Adam.rate(settings.rate(), step, settings.steps());
     for (int head = 0; head < weights.heads(); head++) {
