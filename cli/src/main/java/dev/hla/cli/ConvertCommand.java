@@ -10,7 +10,6 @@ import dev.hla.converter.attention.Kind;
 import dev.hla.converter.attention.Payoff;
 import dev.hla.converter.attention.SiteReport;
 import dev.hla.converter.rewrite.Choice;
-import dev.hla.converter.rewrite.ConvertedFile;
 import dev.hla.converter.rewrite.Kept;
 import dev.hla.converter.rewrite.Lowering;
 import dev.hla.converter.rewrite.Plan;
@@ -107,7 +106,7 @@ final class ConvertCommand extends Verb {
     Plan decided = plan != null ? replayed(report) : selected(spec, report);
     Rewriter.Rewritten rewritten = Rewriter.rewrite(source, decided, portable ? Lowering.PORTABLE : operator);
     if (!dryRun) {
-      ConvertedFile.write(rewritten, output, externalData, force);
+      rewritten.write(output, externalData, force);
     }
     print(document(source, rewritten, decided));
     return Exit.DONE;
@@ -115,7 +114,7 @@ final class ConvertCommand extends Verb {
 
   private Plan selected(RankSpec spec, SiteReport report) {
     FeatureMaps fitted = maps == null ? null : FeatureMaps.load(existing(maps));
-    return new SiteSelection(fitted, unfitted ? spec : null, sites, kinds, minTokens).plan(model.toString(), report);
+    return new SiteSelection(fitted, unfitted ? spec : null, sites, kinds, minTokens).plan(report);
   }
 
   /** The sites that the plan keeps are kept for its reasons. */
@@ -134,7 +133,7 @@ final class ConvertCommand extends Verb {
     if (fitted.names().isEmpty()) {
       return new Plan(List.of(), report.sites().stream().map(s -> new Kept(s.name(), reasons.getOrDefault(s.name(), "not in the plan"))).toList());
     }
-    Plan selected = new SiteSelection(fitted, null, List.of(), Set.of(), 0).plan(model.toString(), report);
+    Plan selected = Plan.of(report, fitted);
     return new Plan(selected.choices(), selected.kept().stream().map(k -> new Kept(k.name(), reasons.getOrDefault(k.name(), k.reason()))).toList());
   }
 

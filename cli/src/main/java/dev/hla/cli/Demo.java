@@ -1,14 +1,11 @@
 package dev.hla.cli;
 
-import dev.hla.converter.ExternalData;
 import dev.hla.converter.FeatureMaps;
 import dev.hla.converter.OnnxModel;
 import dev.hla.converter.attention.AttentionFinder;
 import dev.hla.converter.attention.SiteReport;
-import dev.hla.converter.rewrite.ConvertedFile;
 import dev.hla.converter.rewrite.Plan;
 import dev.hla.converter.rewrite.Rewriter;
-import dev.hla.converter.rewrite.SiteSelection;
 import dev.hla.runtime.ElementType;
 import dev.hla.runtime.FlowSampler;
 import dev.hla.runtime.Machine;
@@ -87,9 +84,9 @@ record Demo(
 
     step.accept("convert with " + ShapesWan.maps().getFileName());
     FeatureMaps maps = FeatureMaps.load(ShapesWan.maps());
-    Plan plan = new SiteSelection(maps, null, List.of(), Set.of(), 0).plan(original.toString(), report);
+    Plan plan = Plan.of(report, maps);
     Rewriter.Rewritten rewritten = Rewriter.rewrite(model, plan);
-    ConvertedFile.write(rewritten, converted, ExternalData.Mode.REFERENCE, false);
+    rewritten.write(converted);
 
     step.accept("verify");
     Map<String, Tensor> inputs = Npz.readAll(ShapesWan.exampleInputs());

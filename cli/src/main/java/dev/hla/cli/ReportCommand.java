@@ -9,7 +9,6 @@ import dev.hla.converter.attention.AttentionSite;
 import dev.hla.converter.rewrite.Choice;
 import dev.hla.converter.rewrite.Kept;
 import dev.hla.converter.rewrite.Plan;
-import dev.hla.converter.rewrite.SiteSelection;
 import dev.hla.distill.FitSettings;
 import dev.hla.distill.MapDesign;
 import dev.hla.distill.ModelError;
@@ -87,7 +86,7 @@ final class ReportCommand extends Verb {
     existing(maps);
     OnnxModel source = OnnxModel.load(existing(model));
     FeatureMaps file = FeatureMaps.load(maps);
-    Plan plan = new SiteSelection(file, null, List.of(), Set.of(), 0).plan(model.toString(), AttentionFinder.find(source));
+    Plan plan = Plan.of(AttentionFinder.find(source), file);
     if (plan.choices().isEmpty()) {
       throw new HlaException(maps + ": has maps for none of the model's attention sites; hla inspect lists them");
     }

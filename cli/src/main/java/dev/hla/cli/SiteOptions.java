@@ -22,7 +22,7 @@ final class SiteOptions {
 
   /** @throws HlaException where no site is left */
   Plan choose(OnnxModel model, RankSpec ranks) {
-    Plan plan = new SiteSelection(null, ranks, names, kinds, 0).plan(model.path().toString(), AttentionFinder.find(model));
+    Plan plan = new SiteSelection(null, ranks, names, kinds, 0).plan(AttentionFinder.find(model));
     if (plan.choices().isEmpty()) {
       throw new HlaException(model.path() + ": no attention site to fit maps for" + plan.kept().stream().findFirst()
           .map(k -> " (" + k.name() + ": " + k.reason() + ")").orElse("") + "; hla inspect lists them, --kind and --sites choose");

@@ -6,7 +6,6 @@ import dev.hla.converter.attention.AttentionFinder;
 import dev.hla.converter.attention.SiteReport;
 import dev.hla.converter.rewrite.Plan;
 import dev.hla.converter.rewrite.Rewriter;
-import dev.hla.converter.rewrite.SiteSelection;
 import dev.hla.onnx.ModelProto;
 import dev.hla.onnx.TensorProto.DataType;
 import dev.hla.runtime.ElementType;
@@ -34,7 +33,7 @@ record Conversion(SiteReport report, Plan plan, ModelProto converted) {
 
   static Conversion of(OnnxModel model) {
     SiteReport report = AttentionFinder.find(model);
-    Plan plan = new SiteSelection(null, RANKS, List.of(), Set.of(), 0).plan(model.path().toString(), report);
+    Plan plan = Plan.unfitted(report, RANKS);
     return new Conversion(report, plan, Rewriter.rewrite(model, plan).model().proto());
   }
 

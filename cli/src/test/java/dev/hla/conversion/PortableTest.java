@@ -48,7 +48,7 @@ class PortableTest {
   }
 
   private static Plan plan(OnnxModel model, FeatureMaps maps, String ranks) {
-    return new SiteSelection(maps, ranks == null ? null : RankSpec.parse(ranks), List.of(), Set.of(), 0).plan("model", AttentionFinder.find(model));
+    return new SiteSelection(maps, ranks == null ? null : RankSpec.parse(ranks), List.of(), Set.of(), 0).plan(AttentionFinder.find(model));
   }
 
   private static double error(ModelProto expected, ModelProto actual, Map<String, Tensor> inputs, String output) {

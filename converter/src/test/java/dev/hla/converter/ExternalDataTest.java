@@ -7,10 +7,8 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.hla.converter.attention.AttentionFinder;
-import dev.hla.converter.rewrite.ConvertedFile;
 import dev.hla.converter.rewrite.Plan;
 import dev.hla.converter.rewrite.Rewriter;
-import dev.hla.converter.rewrite.SiteSelection;
 import dev.hla.onnx.TensorProto;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -65,7 +63,7 @@ class ExternalDataTest {
 
   private Rewriter.Rewritten converted(Path file) {
     OnnxModel m = OnnxModel.load(file);
-    Plan plan = new SiteSelection(null, RankSpec.parse("4,4"), List.of(), Set.of(), 0).plan("m", AttentionFinder.find(m));
+    Plan plan = Plan.unfitted(AttentionFinder.find(m), RankSpec.parse("4,4"));
     return Rewriter.rewrite(m, plan);
   }
 
@@ -75,7 +73,7 @@ class ExternalDataTest {
     byte[] weights = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
     Files.write(source.resolveSibling("w.data"), weights);
     Path target = source.resolveSibling("out.onnx");
-    ConvertedFile.write(converted(source), target, ExternalData.Mode.REFERENCE, false);
+    converted(source).write(target);
     OnnxModel out = OnnxModel.load(target);
     assertEquals(Set.of("w.data", "out.onnx.hla.data"), ExternalData.files(out).keySet());
     int outside = 0;
@@ -98,7 +96,7 @@ class ExternalDataTest {
     Files.write(source.resolveSibling("sub").resolve("w.data"), new byte[16]);
     Path elsewhere = Files.createDirectories(folder.resolve("elsewhere"));
     Path target = elsewhere.resolve("out.onnx");
-    HlaException e = assertThrows(HlaException.class, () -> ConvertedFile.write(converted(source), target, ExternalData.Mode.REFERENCE, false));
+    HlaException e = assertThrows(HlaException.class, () -> converted(source).write(target));
     assertTrue(e.getMessage().contains("--external-data copy or link"), e.getMessage());
     assertFalse(Files.exists(target));
     try (var left = Files.list(elsewhere)) {
@@ -106,7 +104,7 @@ class ExternalDataTest {
     }
     for (ExternalData.Mode mode : List.of(ExternalData.Mode.COPY, ExternalData.Mode.LINK)) {
       Path to = Files.createDirectories(folder.resolve(mode.name())).resolve("out.onnx");
-      ConvertedFile.write(converted(source), to, mode, false);
+      converted(source).write(to, mode, false);
       assertEquals(2, ExternalData.files(OnnxModel.load(to)).size());
       assertEquals(mode == ExternalData.Mode.LINK, Files.isSameFile(source.resolveSibling("sub").resolve("w.data"), to.resolveSibling("sub").resolve("w.data")));
     }

@@ -11,7 +11,6 @@ import dev.hla.converter.OnnxModel;
 import dev.hla.converter.attention.AttentionFinder;
 import dev.hla.converter.rewrite.Plan;
 import dev.hla.converter.rewrite.Rewriter;
-import dev.hla.converter.rewrite.SiteSelection;
 import dev.hla.runtime.HlaOperators;
 import dev.hla.testdata.ShapesWan;
 import java.io.IOException;
@@ -49,8 +48,7 @@ final class Gpu {
   /** The trained model of the test data with its fitted maps. */
   static Path convertedModel(Path folder) {
     OnnxModel source = OnnxModel.load(ShapesWan.model());
-    SiteSelection selection = new SiteSelection(FeatureMaps.load(ShapesWan.maps()), null, List.of(), Set.of(), 0);
-    Plan plan = selection.plan("shapes_wan", AttentionFinder.find(source));
+    Plan plan = Plan.of(AttentionFinder.find(source), FeatureMaps.load(ShapesWan.maps()));
     Path file = folder.resolve("converted.onnx");
     Rewriter.rewrite(source, plan).model().save(file);
     return file;

@@ -80,6 +80,11 @@ public final class HlaOperators {
     return earlier;
   }
 
+  /** What these options hold, or null. */
+  static synchronized Registration registered(SessionOptions options) {
+    return REGISTERED.get(options);
+  }
+
   private static Registration register(SessionOptions options, NativeLibrary.Found found) {
     JsonNode about = DESCRIPTIONS.get(found.path());
     if (about == null) {

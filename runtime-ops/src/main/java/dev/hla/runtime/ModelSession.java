@@ -52,19 +52,54 @@ public final class ModelSession implements AutoCloseable {
    * @param cuda whether to run on the first CUDA device; opening fails where there is none
    */
   public record Settings(boolean library, int threads, boolean cuda) {
+    /** With the operator library, on all cores of the processor. */
     public static final Settings DEFAULT = new Settings(true, 0);
 
+    /** On the processor. */
     public Settings(boolean library, int threads) {
       this(library, threads, false);
     }
   }
 
-  /** Opens a model file; external weights are found beside it. */
+  /**
+   * Opens a model file with the operator library, on all cores.
+   *
+   * @throws HlaException as {@link #open(Path, Settings)}
+   */
+  public static ModelSession open(Path model) {
+    return open(model, Settings.DEFAULT);
+  }
+
+  /**
+   * Opens a model file; external weights are found beside it.
+   *
+   * @throws HlaException if there is no such file, the runtime cannot open it, or the library is asked for and does not load
+   */
   public static ModelSession open(Path model, Settings settings) {
+    requireFile(model);
+    return open(model.toString(), settings, options -> environment().createSession(model.toString(), options));
+  }
+
+  /**
+   * Opens a model file with options of the caller's own, who decides with {@link HlaOperators#register} whether the
+   * operator library takes part, and closes them.
+   *
+   * @throws HlaException if there is no such file, or the runtime cannot open it
+   */
+  public static ModelSession open(Path model, OrtSession.SessionOptions options) {
+    requireFile(model);
+    try {
+      OrtSession session = environment().createSession(model.toString(), options);
+      return new ModelSession(model.toString(), environment(), session, HlaOperators.registered(options));
+    } catch (OrtException e) {
+      throw new HlaException(model + ": " + whyNotOpened(e), e);
+    }
+  }
+
+  private static void requireFile(Path model) {
     if (!Files.isRegularFile(model)) {
       throw new HlaException(model + ": no such file");
     }
-    return open(model.toString(), settings, options -> environment().createSession(model.toString(), options));
   }
 
   /**
@@ -73,6 +108,7 @@ public final class ModelSession implements AutoCloseable {
    * @param model a serialised ModelProto
    * @param folder where its external weights lie
    * @param name what to call it in messages
+   * @throws HlaException if the runtime cannot open it, or the library is asked for and does not load
    */
   public static ModelSession open(byte[] model, Path folder, String name, Settings settings) {
     return open(name, settings, options -> {
@@ -148,10 +184,12 @@ public final class ModelSession implements AutoCloseable {
     return name;
   }
 
+  /** The model's inputs, in its order. */
   public List<Slot> inputs() {
     return inputs;
   }
 
+  /** The model's outputs, in its order. */
   public List<Slot> outputs() {
     return outputs;
   }
@@ -161,7 +199,11 @@ public final class ModelSession implements AutoCloseable {
     return library;
   }
 
-  /** Runs the model and fetches all its outputs. */
+  /**
+   * Runs the model and fetches all its outputs.
+   *
+   * @throws HlaException as {@link #run(Map, Collection)}
+   */
   public Map<String, Tensor> run(Map<String, Tensor> values) {
     return run(values, outputs.stream().map(Slot::name).toList());
   }
@@ -172,6 +214,7 @@ public final class ModelSession implements AutoCloseable {
    * @param values every input by name; others than the model's are refused
    * @param wanted names of the outputs to fetch
    * @return the outputs in the order of {@code wanted}
+   * @throws HlaException if an input is missing, unknown or of another shape, or the run fails
    */
   public Map<String, Tensor> run(Map<String, Tensor> values, Collection<String> wanted) {
     requireInputs(values);
@@ -195,7 +238,11 @@ public final class ModelSession implements AutoCloseable {
     }
   }
 
-  /** The model with these inputs, to be run again and again; what it puts out is let go. For timing. */
+  /**
+   * The model with these inputs, to be run again and again; what it puts out is let go. For timing.
+   *
+   * @throws HlaException if an input is missing, unknown or of another shape
+   */
   public Prepared prepare(Map<String, Tensor> values) {
     requireInputs(values);
     Prepared prepared = new Prepared();

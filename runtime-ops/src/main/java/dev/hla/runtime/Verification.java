@@ -47,10 +47,25 @@ public record Verification(
   public record Side(Path file, ModelSession.Settings settings) {}
 
   /**
+   * Runs both models with the operator library on all cores.
+   *
+   * @param a the original
+   * @param b the converted model
+   * @param inputs values by name; an input that is left out is made up as {@link RandomInputs} does
+   * @throws HlaException if a model cannot be opened or run, or an input does not fit
+   * @throws IOException if a model cannot be read
+   */
+  public static Verification of(Path a, Path b, Map<String, Tensor> inputs) throws IOException {
+    return of(new Side(a, ModelSession.Settings.DEFAULT), new Side(b, ModelSession.Settings.DEFAULT), inputs, new RandomInputs(Map.of(), 0));
+  }
+
+  /**
    * Runs both sides.
    *
    * @param given values for some or all inputs
    * @param random makes up the others
+   * @throws HlaException if a model cannot be opened or run, or an input does not fit
+   * @throws IOException if a model cannot be read
    */
   public static Verification of(Side a, Side b, Map<String, Tensor> given, RandomInputs random) throws IOException {
     ModelProto modelA = read(a.file());

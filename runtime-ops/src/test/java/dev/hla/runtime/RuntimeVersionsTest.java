@@ -56,7 +56,7 @@ class RuntimeVersionsTest {
   @BeforeAll
   static void writeTheModels() throws Exception {
     OnnxModel model = OnnxModel.load(ShapesWan.model());
-    Plan plan = new SiteSelection(FeatureMaps.load(ShapesWan.maps()), null, List.of(), Set.of(), 0).plan("shapes_wan", AttentionFinder.find(model));
+    Plan plan = new SiteSelection(FeatureMaps.load(ShapesWan.maps()), null, List.of(), Set.of(), 0).plan(AttentionFinder.find(model));
     ModelProto fused = Rewriter.rewrite(model, plan, Lowering.FUSED).model().proto();
     Map<String, Tensor> inputs = Npz.readAll(ShapesWan.exampleInputs());
     write("core", Rewriter.rewrite(model, plan, Lowering.CORE).model().proto().toByteArray(), inputs);

@@ -37,7 +37,7 @@ public final class AttentionFinder {
       finder.search(main, calls.shapes(main), model.opset(""), Set.of());
       functions.forEach(f -> finder.search(f, calls.shapes(f), opset(f.function(), model.opset("")), calls.constants(f)));
     }
-    return new SiteReport(List.copyOf(finder.sites), List.copyOf(finder.rest));
+    return new SiteReport(model.path(), List.copyOf(finder.sites), List.copyOf(finder.rest));
   }
 
   private static long opset(FunctionProto f, long otherwise) {

@@ -16,7 +16,7 @@ import java.nio.file.Path;
  * linked beside it. New tensors stay in the model file, unless the model keeps its weights outside: then they go to a
  * file of their own beside it, NAME.hla.data, each at a multiple of 4096 bytes so that it can be mapped.
  */
-public final class ConvertedFile {
+final class ConvertedFile {
   private static final int ALIGNMENT = 4096;
 
   private ConvertedFile() {}
@@ -25,7 +25,7 @@ public final class ConvertedFile {
    * @param force replace existing files
    * @throws HlaException if a file exists already, or cannot be written; then nothing is left behind
    */
-  public static void write(Rewriter.Rewritten rewritten, Path target, ExternalData.Mode mode, boolean force) {
+  static void write(Rewriter.Rewritten rewritten, Path target, ExternalData.Mode mode, boolean force) {
     if (!force && Files.exists(target)) {
       throw new HlaException(target + ": exists already; choose another name, or --force to replace it");
     }

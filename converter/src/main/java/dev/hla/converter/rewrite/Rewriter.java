@@ -1,5 +1,6 @@
 package dev.hla.converter.rewrite;
 
+import dev.hla.converter.ExternalData;
 import dev.hla.converter.HadamardFunction;
 import dev.hla.converter.HlaException;
 import dev.hla.converter.OnnxModel;
@@ -16,6 +17,7 @@ import dev.hla.onnx.OperatorSetIdProto;
 import dev.hla.onnx.StringStringEntryProto;
 import dev.hla.onnx.TensorProto;
 import dev.hla.onnx.ValueInfoProto;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -54,7 +56,29 @@ public final class Rewriter {
    * @param model its external data is still referred to where it was
    * @param tensors the initializers that came new, by name
    */
-  public record Rewritten(OnnxModel model, Set<String> tensors) {}
+  public record Rewritten(OnnxModel model, Set<String> tensors) {
+    /**
+     * Writes a new file, beside the original where that keeps weights in files of their own.
+     *
+     * @throws HlaException if the file exists already, cannot be written, or could not refer to the weights from there
+     */
+    public void write(Path target) {
+      write(target, ExternalData.Mode.REFERENCE, false);
+    }
+
+    /**
+     * Writes the file. New weights stay in it, unless the model keeps its weights in files of their own: then they go to
+     * another one beside it, NAME.hla.data. External weights are never read: the file refers to them, or they are copied
+     * or linked beside it.
+     *
+     * @param externalData what becomes of the original's external weights
+     * @param force whether to replace existing files
+     * @throws HlaException if a file exists already, or cannot be written; then nothing is left behind
+     */
+    public void write(Path target, ExternalData.Mode externalData, boolean force) {
+      ConvertedFile.write(this, target, externalData, force);
+    }
+  }
 
   /** @throws dev.hla.converter.HlaException if the result would be no valid model */
   public static Rewritten rewrite(OnnxModel model, Plan plan) {

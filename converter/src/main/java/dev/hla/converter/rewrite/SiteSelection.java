@@ -32,14 +32,14 @@ public record SiteSelection(FeatureMaps maps, RankSpec ranks, List<String> globs
    *
    * @throws HlaException if a glob matches nothing, or the maps are for another model
    */
-  public Plan plan(String model, SiteReport report) {
+  public Plan plan(SiteReport report) {
     for (String glob : globs) {
       if (report.sites().stream().noneMatch(s -> pattern(glob).matcher(s.name()).matches())) {
-        throw new HlaException(model + ": no attention site matches '" + glob + "'; it has " + names(report));
+        throw new HlaException(report.model() + ": no attention site matches '" + glob + "'; it has " + names(report));
       }
     }
     if (maps != null && report.sites().stream().noneMatch(s -> maps.forSite(s.name()).isPresent())) {
-      throw new HlaException(maps.file() + ": holds maps for other sites than " + model + " has (for " + first(maps.names()) + "; the model has "
+      throw new HlaException(maps.file() + ": holds maps for other sites than " + report.model() + " has (for " + first(maps.names()) + "; the model has "
           + names(report) + "); give the maps that were fitted to this model");
     }
     List<Choice> choices = new ArrayList<>();

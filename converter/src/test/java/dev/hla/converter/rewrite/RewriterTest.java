@@ -18,7 +18,7 @@ import org.junit.jupiter.api.Test;
 
 class RewriterTest {
   private static Plan plan(OnnxModel m, String... globs) {
-    return new SiteSelection(null, RankSpec.parse("3^2,2,1"), List.of(globs), Set.of(), 0).plan("tiny.onnx", AttentionFinder.find(m));
+    return new SiteSelection(null, RankSpec.parse("3^2,2,1"), List.of(globs), Set.of(), 0).plan(AttentionFinder.find(m));
   }
 
   private static OnnxModel convert(OnnxModel m) {
