@@ -36,6 +36,7 @@ import picocli.CommandLine.UnmatchedArgumentException;
       VerifyCommand.class,
       GenerateCommand.class,
       DoctorCommand.class,
+      LibPathCommand.class,
       BenchCommand.class,
       DemoCommand.class,
     })

@@ -32,7 +32,7 @@ class VerbsTest {
   @TempDir Path folder;
 
   @ParameterizedTest
-  @ValueSource(strings = {"run", "verify", "generate", "report", "doctor", "demo"})
+  @ValueSource(strings = {"run", "verify", "generate", "report", "doctor", "lib-path", "demo"})
   void everyVerbHasHelpAndTheCommonOptions(String verb) {
     Ran ran = Ran.hla(verb, "--help");
     assertEquals(Exit.DONE, ran.code());

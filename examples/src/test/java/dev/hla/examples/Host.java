@@ -104,7 +104,7 @@ enum Host {
     return runtime;
   }
 
-  private static String java() {
+  static String java() {
     return Path.of(System.getProperty("java.home"), "bin", "java").toString();
   }
 

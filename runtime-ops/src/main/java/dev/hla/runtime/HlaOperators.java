@@ -52,6 +52,24 @@ public final class HlaOperators {
       String cudaMissing) {}
 
   /**
+   * Where the library's file is.
+   *
+   * @param path an existing file
+   * @param foundBy how it was found, for people
+   */
+  public record Found(Path path, String foundBy) {}
+
+  /**
+   * The file that {@link #register(SessionOptions)} would take, for hosts other than Java. A copy out of the jar lies in the
+   * user's cache folder, under a name made of its content; it stays when this process ends, and nothing changes it later.
+   *
+   * @throws HlaException where there is no library, or the jar's copy cannot be written
+   */
+  public static Found find() {
+    return NativeLibrary.find();
+  }
+
+  /**
    * Registers the library found by system property {@code hla.library.path}, else on {@code java.library.path}, else the
    * one in the jar. The same options may come again: then the first registration is returned.
    *
@@ -59,7 +77,7 @@ public final class HlaOperators {
    */
   public static synchronized Registration register(SessionOptions options) {
     Registration earlier = REGISTERED.get(options);
-    return earlier != null ? earlier : register(options, NativeLibrary.find());
+    return earlier != null ? earlier : register(options, find());
   }
 
   /**
@@ -68,7 +86,7 @@ public final class HlaOperators {
    * @throws HlaException where there is no such file, the runtime refuses it, or the options hold another library
    */
   public static synchronized Registration register(SessionOptions options, Path path) {
-    NativeLibrary.Found found = NativeLibrary.explicit(path, "given path");
+    Found found = NativeLibrary.explicit(path, "given path");
     Registration earlier = REGISTERED.get(options);
     if (earlier == null) {
       return register(options, found);
@@ -85,7 +103,7 @@ public final class HlaOperators {
     return REGISTERED.get(options);
   }
 
-  private static Registration register(SessionOptions options, NativeLibrary.Found found) {
+  private static Registration register(SessionOptions options, Found found) {
     JsonNode about = DESCRIPTIONS.get(found.path());
     if (about == null) {
       about = describe(found);
@@ -100,7 +118,7 @@ public final class HlaOperators {
     return registration;
   }
 
-  private static void load(SessionOptions options, NativeLibrary.Found found) {
+  private static void load(SessionOptions options, Found found) {
     try {
       options.registerCustomOpLibrary(found.path().toString());
     } catch (OrtException e) {
@@ -110,7 +128,7 @@ public final class HlaOperators {
   }
 
   /** Asks the library about itself, by its operator OperatorInfo. */
-  private static JsonNode describe(NativeLibrary.Found found) {
+  private static JsonNode describe(Found found) {
     OrtEnvironment environment = OrtEnvironment.getEnvironment();
     try (SessionOptions options = new SessionOptions()) {
       load(options, found);

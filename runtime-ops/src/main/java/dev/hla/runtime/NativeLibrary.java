@@ -28,14 +28,8 @@ final class NativeLibrary {
 
   private NativeLibrary() {}
 
-  /**
-   * @param path an existing file
-   * @param foundBy how it was found, for people
-   */
-  record Found(Path path, String foundBy) {}
-
   /** The library by the three steps. */
-  static Found find() {
+  static HlaOperators.Found find() {
     String explicit = System.getProperty(PATH_PROPERTY);
     if (explicit != null && !explicit.isEmpty()) {
       return explicit(Path.of(explicit), "system property " + PATH_PROPERTY);
@@ -43,21 +37,21 @@ final class NativeLibrary {
     for (String folder : System.getProperty("java.library.path", "").split(File.pathSeparator)) {
       Path candidate = Path.of(folder, FILE_NAME);
       if (!folder.isEmpty() && Files.isRegularFile(candidate)) {
-        return new Found(candidate.toAbsolutePath(), "java.library.path");
+        return new HlaOperators.Found(candidate.toAbsolutePath(), "java.library.path");
       }
     }
     Path library = extract(resource(), cacheFolder());
     extractCuda(library.getParent());
-    return new Found(library, "extracted from the jar");
+    return new HlaOperators.Found(library, "extracted from the jar");
   }
 
   /** The library at a given place. */
-  static Found explicit(Path path, String foundBy) {
+  static HlaOperators.Found explicit(Path path, String foundBy) {
     if (!Files.isRegularFile(path)) {
       throw new HlaException("operator library " + path + " (" + foundBy + "): no such file; name an existing "
           + FILE_NAME + ", or leave the path out to take the one that comes with this program");
     }
-    return new Found(path.toAbsolutePath(), foundBy);
+    return new HlaOperators.Found(path.toAbsolutePath(), foundBy);
   }
 
   private static byte[] resource() {
