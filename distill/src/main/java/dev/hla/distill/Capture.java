@@ -18,7 +18,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 
-/** Runs the original model on calibration inputs and keeps what its attention sites read and make. */
+/** Runs the original model on calibration inputs and keeps what its attention sites read and make, without {@link Padding}. */
 public final class Capture implements AutoCloseable {
   private final OnnxModel model;
   private final List<AttentionSite> sites;
@@ -99,8 +99,8 @@ public final class Capture implements AutoCloseable {
       throw new HlaException(names.site().name() + ": its queries are " + query
           + "; a site that folds tokens into the batch cannot be captured sample by sample: leave it out");
     }
-    return new SiteSample(heads, query.dim(2), key.dim(2), query.dim(3), value.dim(3), query.floats(), key.floats(), value.floats(),
-        output.floats(), keyWeight);
+    return Padding.dropped(new SiteSample(heads, query.dim(2), key.dim(2), query.dim(3), value.dim(3), query.floats(), key.floats(),
+        value.floats(), output.floats(), keyWeight), names.site().kind());
   }
 
   /** [1 or H, M, 1] with any leading axes of size 1, as [H, M]. */

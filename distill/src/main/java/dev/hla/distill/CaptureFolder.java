@@ -26,7 +26,7 @@ import java.util.List;
  * rest is cut off when the folder is opened again. Memory follows one sample, not the capture.
  */
 final class CaptureFolder implements AutoCloseable {
-  private static final String FORMAT = "hla-capture/1";
+  private static final String FORMAT = "hla-capture/2";
   private static final JsonMapper JSON = new JsonMapper();
 
   private final Path folder;

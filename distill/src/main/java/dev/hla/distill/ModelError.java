@@ -3,13 +3,16 @@ package dev.hla.distill;
 import dev.hla.converter.OnnxModel;
 import dev.hla.converter.SiteMaps;
 import dev.hla.converter.attention.AttentionSite;
+import dev.hla.converter.attention.MaskKind;
 import dev.hla.converter.rewrite.Choice;
 import dev.hla.converter.rewrite.Plan;
 import dev.hla.converter.rewrite.Rewriter;
+import dev.hla.converter.rewrite.SiteProbe;
 import dev.hla.runtime.ModelSession;
 import dev.hla.runtime.Tensor;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 
 /** How far the output of a model with maps in place is from the original's, both in ONNX Runtime. */
 public final class ModelError implements AutoCloseable {
@@ -18,14 +21,20 @@ public final class ModelError implements AutoCloseable {
   private final ModelSession.Settings settings;
   private final ModelSession original;
   private final String output;
+  /** The output of the observed original that shows a site's mask, or null. */
+  private final String mask;
 
   /** @param sites those that maps are for */
   public ModelError(OnnxModel model, List<AttentionSite> sites, ModelSession.Settings settings) {
     this.model = model;
     this.sites = List.copyOf(sites);
     this.settings = settings;
-    this.original = ModelSession.open(model.path(), settings);
+    Optional<AttentionSite> masked = sites.stream().filter(site -> site.mask() == MaskKind.KEY).findFirst();
+    SiteProbe probe = SiteProbe.of(model, masked.stream().toList());
+    this.original = ModelSession.open(probe.model().proto().toByteArray(), model.folder(), model.path().toString(), settings);
     this.output = original.outputs().get(0).name();
+    this.mask = probe.sites().stream().filter(names -> Padding.tells(names.site(), names.keyWeight())).map(SiteProbe.Names::keyWeight).findFirst()
+        .orElse(null);
   }
 
   /** The model with maps in place of the softmax of their sites. */
@@ -35,14 +44,19 @@ public final class ModelError implements AutoCloseable {
     return ModelSession.open(rewritten.proto().toByteArray(), model.folder(), model.path() + " (converted)", settings);
   }
 
-  /** The relative error |a - b| / |a| of the first output over all sets of inputs together. */
+  /** The relative error |a - b| / |a| of the first output over all sets of inputs together, without rows of padding. */
   public double of(ModelSession converted, List<Map<String, Tensor>> inputs) {
     double difference = 0;
     double size = 0;
     for (Map<String, Tensor> input : inputs) {
-      float[] a = original.run(input, List.of(output)).get(output).floats();
+      Map<String, Tensor> shown = original.run(input, mask == null ? List.of(output) : List.of(output, mask));
+      float[] a = shown.get(output).floats();
       float[] b = converted.run(input, List.of(output)).get(output).floats();
+      float[] rows = mask == null ? null : Padding.rows(shown.get(mask), shown.get(output).shape());
       for (int i = 0; i < a.length; i++) {
+        if (rows != null && rows[i / (a.length / rows.length)] == 0) {
+          continue;
+        }
         difference += ((double) b[i] - a[i]) * ((double) b[i] - a[i]);
         size += (double) a[i] * a[i];
       }

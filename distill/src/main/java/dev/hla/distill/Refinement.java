@@ -159,12 +159,24 @@ public final class Refinement implements AutoCloseable {
         NDArray output = new GraphRun(manager, graph, maps, read).output();
         Tensor teacher = read.get(graph.output());
         NDArray wanted = Torch.array(manager, teacher.floats(), teacher.shape());
+        float[] rows = rows(read, teacher);
+        if (rows != null) {
+          NDArray weight = Torch.array(manager, rows, 1, rows.length, 1);
+          output = output.mul(weight);
+          wanted = wanted.mul(weight);
+        }
         Torch.backward(output.sub(wanted).square().sum().div(wanted.square().sum().mul(Torch.scalar(wanted, settings.batch()))));
         Map<String, float[][]> gradients = new HashMap<>();
         maps.forEach((site, map) -> gradients.put(site, map.gradients()));
         return gradients;
       }
     });
+  }
+
+  /** Weights of the output's rows, or null where all count alike. */
+  private float[] rows(Map<String, Tensor> read, Tensor output) {
+    return graph.sites().values().stream().filter(names -> Padding.tells(names.site(), names.keyWeight()) && read.containsKey(names.keyWeight()))
+        .findFirst().map(names -> Padding.rows(read.get(names.keyWeight()), output.shape())).orElse(null);
   }
 
   /** The output of the converted model as it is computed here, for one set of inputs. */

@@ -22,8 +22,13 @@ final class Torch {
 
   /** A manager of arrays; closing it frees them all. */
   static NDManager manager() {
+    return engine().newBaseManager();
+  }
+
+  /** Loads what is native, the first time. */
+  private static Engine engine() {
     try {
-      return Engine.getEngine("PyTorch").newBaseManager();
+      return Engine.getEngine("PyTorch");
     } catch (RuntimeException | LinkageError e) {
       throw new HlaException("PyTorch cannot be loaded (" + e.getMessage() + "); maps are fitted on Linux x86-64, and the folder "
           + System.getProperty("user.home") + "/.djl.ai, or the one that DJL_CACHE_DIR names, must be writable", e);
@@ -64,6 +69,7 @@ final class Torch {
 
   /** Runs with operators recorded or not, in this thread. */
   static <T> T withGradients(boolean recorded, java.util.function.Supplier<T> work) {
+    engine();
     boolean before = JniUtils.isGradMode();
     JniUtils.setGradMode(recorded);
     try {
