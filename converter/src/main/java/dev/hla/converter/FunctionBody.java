@@ -218,14 +218,16 @@ final class FunctionBody {
         : op(name, "ReduceProd", input, vector(axis));
   }
 
+  /** Sum along an axis, which stays with size 1. */
+  String reduceSum(String name, String input, long axis) {
+    return opset < 13
+        ? op(name, "ReduceSum", List.of(integers("axes", axis)), input)
+        : op(name, "ReduceSum", input, vector(axis));
+  }
+
   /** The larger of two int64 tensors; Max knows integers only from opset 12. */
   String larger(String name, String a, String b) {
     return op(name, "Where", op(name + "_is_first", "Greater", a, b), a, b);
-  }
-
-  /** The smaller of two int64 tensors. */
-  String smaller(String name, String a, String b) {
-    return op(name, "Where", op(name + "_is_second", "Greater", a, b), b, a);
   }
 
   /**

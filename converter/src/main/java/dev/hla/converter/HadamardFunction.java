@@ -146,14 +146,18 @@ public final class HadamardFunction {
     // Chunks of values are cut from the input itself: a copy of a head's values would be one more pass over them.
     Values values = (round, starts, ends) -> (c, begin, end) -> c.cast("value_float", c.slice("value_rows", "value",
         c.concat("value_start", 0, starts, begin), c.concat("value_end", 0, ends, end), f.vector(0, 1, 2)), DataType.FLOAT);
-    AttentionNodes attention = new AttentionNodes(f, products, sizes, opset, type);
+    AttentionNodes attention = new AttentionNodes(f, products, sizes);
     AttentionNodes.Result result = attention.attend(epsilon(), features("query", "query_features"),
-        features("key", "key_features"), values, streaming ? "state" : null, "value");
-    f.result("output", "Reshape", List.of(), attention.inOutputType(result.rows(), "value"),
-        f.concat("output_shape", 0, sizes.batch(), sizes.heads(), sizes.queries(), sizes.valueDim()));
+        features("key", "key_features"), values, streaming ? "state" : null);
+    f.result("output", "Slice", List.of(), inOutputType(result.rows()), f.vector(0), sizes.queries(), f.vector(2));
     if (streaming) {
       f.result("next_state", "Identity", List.of(), result.state());
     }
+  }
+
+  /** Casts to the type of the values. Where that is float, ONNX Runtime drops the node, as it stands in no nested graph. */
+  private String inOutputType(String rows) {
+    return type == null ? f.op("rows_in_type", "CastLike", rows, "value") : f.cast("rows_in_type", rows, type);
   }
 
   private Features features(String name, String input) {
@@ -192,19 +196,19 @@ public final class HadamardFunction {
       String rows = layout.rows(b, "value", value, starts, ends);
       return (c, begin, end) -> c.slice("value_chunk", rows, begin, end, f.vector(2));
     };
-    AttentionNodes attention = new AttentionNodes(f, products, sizes, opset, type);
+    AttentionNodes attention = new AttentionNodes(f, products, sizes);
     String rows = attention.attend(
         epsilon(),
         (b, starts, ends) -> maps.features(b, "query", layout.rows(b, "query", query, starts, ends), starts, ends),
         (b, starts, ends) -> maps.features(b, "key", layout.rows(b, "key", key, starts, ends), starts, ends),
-        values, null, "value").rows();
-    String headsFirst =
-        f.op("heads_first", "Reshape", rows, f.concat("heads_first_shape", 0, sizes.batch(), heads, sizes.queries(), valueDim));
+        values, null).rows();
+    String padded = inOutputType(rows);
     String shaped = f.choose(List.of("in_layout"), null, f.asScalar("tokens_first_scalar", tokensFirst),
-        then -> List.of(then.transpose("tokens_first_output", headsFirst, 0, 2, 1, 3)),
-        otherwise -> List.of(otherwise.op("heads_first_output", "Identity", headsFirst))).get(0);
+        then -> List.of(then.slice("tokens_first_output", then.transpose("padded_tokens_first", padded, 0, 2, 1, 3),
+            f.vector(0), sizes.queries(), f.vector(1))),
+        otherwise -> List.of(otherwise.slice("heads_first_output", padded, f.vector(0), sizes.queries(), f.vector(2)))).get(0);
     String lead = f.slice("query_lead", queryShape, f.vector(0), f.vector(-1), f.vector(0));
-    f.result("output", "Reshape", List.of(), attention.inOutputType(shaped, "value"), f.concat("output_shape", 0, lead, f.vector(-1)));
+    f.result("output", "Reshape", List.of(), shaped, f.concat("output_shape", 0, lead, f.vector(-1)));
   }
 
   /** How tokens, heads and columns lie in query, key and value of the fused operator. */

@@ -196,19 +196,23 @@ final class ProductNodes {
   /**
    * Builds {@code work} twice, once for each form of the last multiplication, and chooses outside of its loop: a nested
    * graph costs ONNX Runtime about as much as a chunk's multiplication.
+   *
+   * @param names of what {@code work} returns
+   * @param productsShape shape that the products of a chunk are to have
    */
   List<String> perProduct(
-      FunctionBody b, String name, String productsShape, Sides sides, BiFunction<FunctionBody, ChunkProducts, String> work) {
-    return b.choose(List.of(name + "_by_product"), FLOAT, last.byTable,
-        t -> List.of(work.apply(t, (c, begin, end) -> c.op("products", "Mul",
+      FunctionBody b, List<String> names, String productsShape, Sides sides,
+      BiFunction<FunctionBody, ChunkProducts, List<String>> work) {
+    return b.choose(names, FLOAT, last.byTable,
+        t -> work.apply(t, (c, begin, end) -> c.op("products", "Reshape", c.op("extended", "Mul",
             c.gather("shorter", c.slice("left_chunk", sides.left, begin, end, f.vector(3)), last.parents, 2),
-            c.gather("extension", c.slice("right_chunk", sides.right, begin, end, f.vector(3)), last.columns, 2)))),
+            c.gather("extension", c.slice("right_chunk", sides.right, begin, end, f.vector(3)), last.columns, 2)), productsShape)),
         e -> {
           String left = e.unsqueeze("left_as_rows", sides.left, 3);
           String right = e.unsqueeze("right_as_columns", sides.right, 2);
-          return List.of(work.apply(e, (c, begin, end) -> c.op("products", "Reshape", c.op("all_pairs", "Mul",
+          return work.apply(e, (c, begin, end) -> c.op("products", "Reshape", c.op("all_pairs", "Mul",
               c.slice("left_chunk", left, begin, end, f.vector(4)),
-              c.slice("right_chunk", right, begin, end, f.vector(4))), productsShape)));
+              c.slice("right_chunk", right, begin, end, f.vector(4))), productsShape));
         });
   }
 
