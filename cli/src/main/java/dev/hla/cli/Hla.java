@@ -25,6 +25,8 @@ import picocli.CommandLine.UnmatchedArgumentException;
     mixinStandardHelpOptions = true,
     versionProvider = Hla.Version.class,
     commandListHeading = "%nVerbs:%n",
+    exitCodeListHeading = "%nExit codes:%n",
+    exitCodeList = {"0:done", "1:failed", "2:wrong usage", "3:done, but a check did not hold"},
     footer = "%n`hla VERB --help` says more about a verb.",
     subcommands = {
       InspectCommand.class,
@@ -60,7 +62,7 @@ public final class Hla implements Runnable {
    * @return the exit code
    */
   public static int run(PrintWriter out, PrintWriter err, String... arguments) {
-    CommandLine line = new CommandLine(new Hla());
+    CommandLine line = commandLine();
     line.setOut(out);
     line.setErr(err);
     line.setUsageHelpWidth(110);
@@ -79,6 +81,11 @@ public final class Hla implements Runnable {
       out.flush();
       err.flush();
     }
+  }
+
+  /** The verbs with their options, as the parser knows them. */
+  public static CommandLine commandLine() {
+    return new CommandLine(new Hla());
   }
 
   @Override

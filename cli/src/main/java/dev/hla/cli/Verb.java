@@ -16,7 +16,7 @@ import picocli.CommandLine.Spec;
  * and prints through {@link #say}, {@link #json} and {@link #progress}; it throws {@link HlaException} for a failure that
  * the user can act on and {@link #wrongUsage} for a command line that makes no sense.
  */
-@Command(mixinStandardHelpOptions = true)
+@Command(mixinStandardHelpOptions = true, versionProvider = Hla.Version.class)
 abstract class Verb implements Callable<Integer> {
   @Spec CommandSpec spec;
 
