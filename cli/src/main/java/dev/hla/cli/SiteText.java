@@ -1,6 +1,6 @@
 package dev.hla.cli;
 
-import dev.hla.converter.shape.Dim;
+import dev.hla.converter.Dim;
 import dev.hla.onnx.TensorProto.DataType;
 import java.util.Locale;
 

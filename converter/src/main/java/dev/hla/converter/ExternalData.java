@@ -125,11 +125,6 @@ public final class ExternalData {
     });
   }
 
-  /** Renames a finished weight file to its place. */
-  public static void place(Path partial, Path target) throws IOException {
-    OutputFiles.moveInto(partial, target);
-  }
-
   private static boolean sameFolder(Path a, Path b) {
     try {
       return Files.isSameFile(a, b);

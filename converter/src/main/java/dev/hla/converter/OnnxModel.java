@@ -3,6 +3,7 @@ package dev.hla.converter;
 import com.google.protobuf.CodedInputStream;
 import com.google.protobuf.InvalidProtocolBufferException;
 import com.google.protobuf.UnsafeByteOperations;
+import dev.hla.converter.files.OutputFiles;
 import dev.hla.onnx.ModelProto;
 import dev.hla.onnx.OperatorSetIdProto;
 import java.io.BufferedOutputStream;

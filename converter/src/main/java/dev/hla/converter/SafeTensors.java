@@ -6,6 +6,7 @@ import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.hla.converter.files.OutputFiles;
 import dev.hla.converter.graph.TensorReader;
 import java.io.EOFException;
 import java.io.IOException;

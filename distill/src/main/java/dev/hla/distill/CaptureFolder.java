@@ -7,6 +7,7 @@ import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.hla.converter.HlaException;
 import dev.hla.converter.attention.AttentionSite;
+import dev.hla.converter.wiring.Wiring;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -182,7 +183,7 @@ final class CaptureFolder implements AutoCloseable {
   /** The samples of site number {@code k}. */
   SiteData site(int k) {
     AttentionSite site = sites.get(k);
-    double scale = site.wiring().appliedScale();
+    double scale = Wiring.of(site).appliedScale();
     return new SiteData() {
       @Override
       public String name() {

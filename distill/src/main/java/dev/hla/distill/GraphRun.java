@@ -6,9 +6,10 @@ import ai.djl.ndarray.types.DataType;
 import ai.djl.ndarray.types.Shape;
 import dev.hla.converter.HlaException;
 import dev.hla.converter.SiteMaps;
-import dev.hla.converter.attention.Operand;
 import dev.hla.converter.graph.Node;
 import dev.hla.converter.rewrite.SiteProbe;
+import dev.hla.converter.wiring.Operand;
+import dev.hla.converter.wiring.Wiring;
 import dev.hla.runtime.ElementType;
 import dev.hla.runtime.Tensor;
 import java.util.HashMap;
@@ -108,7 +109,7 @@ final class GraphRun {
     NDArray keyWeight = names.keyWeight().isEmpty() ? null : array(names.keyWeight());
     NDArray sums = map.sums(map.features("query", array(names.query())), map.features("key", key), array(names.value()), keyWeight);
     NDArray output = FeatureMap.attend(sums, SiteMaps.DEFAULT_EPSILON);
-    String axes = names.site().wiring().output().axes();
+    String axes = Wiring.of(names.site()).output().axes();
     return switch (axes) {
       case Operand.BHND -> output;
       case Operand.BNHD -> output.transpose(0, 2, 1, 3);

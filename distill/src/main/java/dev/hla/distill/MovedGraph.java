@@ -6,6 +6,7 @@ import dev.hla.converter.attention.AttentionSite;
 import dev.hla.converter.graph.Graph;
 import dev.hla.converter.graph.Node;
 import dev.hla.converter.rewrite.SiteProbe;
+import dev.hla.converter.wiring.Wiring;
 import dev.hla.onnx.GraphProto;
 import dev.hla.onnx.NodeProto;
 import dev.hla.onnx.ValueInfoProto;
@@ -51,7 +52,7 @@ record MovedGraph(OnnxModel model, String output, List<Node> nodes, Map<String, 
     Builder(OnnxModel original, List<AttentionSite> chosen) {
       probe = SiteProbe.of(original, chosen);
       graph = Graph.of(probe.model().proto().getGraph(), original.path().toString());
-      probe.sites().forEach(names -> sites.put(names.site().wiring().output().value(), names));
+      probe.sites().forEach(names -> sites.put(Wiring.of(names.site()).output().value(), names));
     }
 
     MovedGraph build() {

@@ -1,39 +1,68 @@
 package dev.hla.examples;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.File;
 import java.io.StringWriter;
+import java.lang.module.FindException;
+import java.lang.module.ModuleFinder;
 import java.net.URI;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import javax.tools.JavaCompiler;
-import javax.tools.JavaFileObject.Kind;
+import javax.tools.JavaFileObject;
 import javax.tools.SimpleJavaFileObject;
 import javax.tools.ToolProvider;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** The Java program of README.md, compiled as it stands there and run in a folder that has testdata as the project's has. */
 class ReadmeProgramTest {
   private static final Path PROJECT = Path.of("..").toAbsolutePath().normalize();
   private static final Pattern PROGRAM = Pattern.compile("```java\\R(.*?)```", Pattern.DOTALL);
+  private static final String CLASS_PATH = System.getProperty("java.class.path");
+  /** What the module descriptors name, and what that needs. */
+  private static final Pattern NEEDED =
+      Pattern.compile("dev\\.hla\\.(converter|runtime)|com\\.google\\.protobuf|com\\.microsoft\\.onnxruntime|com\\.fasterxml\\.jackson\\..*");
+  private static final String DESCRIPTOR = "module example { requires dev.hla.runtime; }";
 
   @TempDir Path folder;
 
   @Test
-  void theProgramOfTheReadmeConvertsRunsAndVerifies() throws Exception {
-    compile(program());
-    Path testdata = Files.createSymbolicLink(folder.resolve("testdata"), PROJECT.resolve("testdata"));
-    Program ran = Program.in(folder, List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-        "-cp", folder + File.pathSeparator + System.getProperty("java.class.path"), "Example"));
-    Files.delete(testdata);
+  void convertsRunsAndVerifies() throws Exception {
+    assertEquals("", compile(List.of("-cp", CLASS_PATH), source("Example", program())));
+    assertDone(run("-cp", folder + File.pathSeparator + CLASS_PATH, "Example"));
+  }
 
+  @Test
+  void doesTheSameAsAModule() throws Exception {
+    assertEquals("", compile(List.of("--module-path", modulePath(), "-cp", ""),
+        source("module-info", DESCRIPTOR), source("example/Example", "package example;" + program())));
+    assertDone(run("--module-path", folder + File.pathSeparator + modulePath(), "-m", "example/example.Example"));
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"graph.Graph", "shape.Shapes", "wiring.Wiring", "files.OutputFiles"})
+  void aModuleCannotReachWhatIsInside(String internal) throws Exception {
+    String program = "package example; class Example { dev.hla.converter." + internal + " internal; }";
+    String messages = compile(List.of("--module-path", modulePath(), "-cp", ""), source("module-info", DESCRIPTOR), source("example/Example", program));
+    assertTrue(messages.contains("is declared in module dev.hla.converter, which does not export it"), messages);
+    assertEquals("", compile(List.of("-cp", CLASS_PATH), source("example/Example", program)), "there is such a class");
+  }
+
+  private void assertDone(Program ran) throws Exception {
     assertEquals(0, ran.code(), ran.output());
     assertTrue(ran.output().contains("blocks.0.attn.core: self, "), ran.output());
     assertTrue(ran.output().contains(" is kept: there are no feature maps for it"), ran.output());
@@ -46,24 +75,53 @@ class ReadmeProgramTest {
     assertTrue(Files.isRegularFile(folder.resolve("example.onnx")));
   }
 
+  private Program run(String... arguments) throws Exception {
+    Path testdata = Files.createSymbolicLink(folder.resolve("testdata"), PROJECT.resolve("testdata"));
+    try {
+      String java = Path.of(System.getProperty("java.home"), "bin", "java").toString();
+      return Program.in(folder, Stream.concat(Stream.of(java), Stream.of(arguments)).toList());
+    } finally {
+      Files.delete(testdata);
+    }
+  }
+
   private static String program() throws Exception {
     Matcher block = PROGRAM.matcher(Files.readString(PROJECT.resolve("README.md")));
     assertTrue(block.find(), "README.md has no Java program");
     return block.group(1);
   }
 
-  private void compile(String source) {
-    JavaCompiler compiler = ToolProvider.getSystemJavaCompiler();
-    StringWriter messages = new StringWriter();
-    var file = new SimpleJavaFileObject(URI.create("string:///Example.java"), Kind.SOURCE) {
+  /** The entries of the class path that the modules need; among the others are some with names that no module may have. */
+  private static String modulePath() {
+    List<String> entries = new ArrayList<>();
+    for (String entry : CLASS_PATH.split(File.pathSeparator)) {
+      try {
+        if (ModuleFinder.of(Path.of(entry)).findAll().stream().anyMatch(m -> NEEDED.matcher(m.descriptor().name()).matches())) {
+          entries.add(entry);
+        }
+      } catch (FindException e) {
+        assertFalse(entry.contains("dev" + File.separator + "hla"), e.getMessage());
+      }
+    }
+    return String.join(File.pathSeparator, entries);
+  }
+
+  private static JavaFileObject source(String name, String text) {
+    return new SimpleJavaFileObject(URI.create("string:///" + name + ".java"), JavaFileObject.Kind.SOURCE) {
       @Override
       public CharSequence getCharContent(boolean ignoreEncodingErrors) {
-        return source;
+        return text;
       }
     };
-    List<String> options = List.of("-Xlint:all", "-Xlint:-processing", "-Werror", "-proc:none", "-d", folder.toString(),
-        "-cp", System.getProperty("java.class.path"));
-    boolean compiled = compiler.getTask(messages, compiler.getStandardFileManager(null, null, StandardCharsets.UTF_8), null, options, null, List.of(file)).call();
-    assertTrue(compiled, messages.toString());
+  }
+
+  /** The compiler's messages; "" where it had none. */
+  private String compile(List<String> path, JavaFileObject... sources) {
+    JavaCompiler compiler = ToolProvider.getSystemJavaCompiler();
+    StringWriter messages = new StringWriter();
+    List<String> options = Stream.concat(path.stream(), Stream.of("-Xlint:all", "-Xlint:-processing", "-proc:none", "-d", folder.toString())).toList();
+    var files = compiler.getStandardFileManager(null, null, StandardCharsets.UTF_8);
+    boolean compiled = compiler.getTask(messages, files, null, options, null, Arrays.asList(sources)).call();
+    return messages.toString().lines().filter(line -> !compiled || line.contains("warning")).collect(Collectors.joining("\n"));
   }
 }

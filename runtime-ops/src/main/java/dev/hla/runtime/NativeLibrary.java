@@ -72,8 +72,9 @@ final class NativeLibrary {
    * the plugin is in this build. Elsewhere it would do nothing but warn.
    */
   private static void extractCuda(Path folder) {
-    String name = "/native/" + platform() + "/" + CUDA_FILE_NAME;
-    try (InputStream in = nvidiaDriver() ? NativeLibrary.class.getResourceAsStream(name) : null) {
+    // By the loader, as the plugin's jar is a module of its own on the module path.
+    String name = "native/" + platform() + "/" + CUDA_FILE_NAME;
+    try (InputStream in = nvidiaDriver() ? NativeLibrary.class.getClassLoader().getResourceAsStream(name) : null) {
       if (in != null) {
         write(in.readAllBytes(), folder.resolve(CUDA_FILE_NAME));
       }

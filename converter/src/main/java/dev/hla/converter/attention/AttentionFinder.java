@@ -4,6 +4,7 @@ import dev.hla.converter.OnnxModel;
 import dev.hla.converter.graph.Graph;
 import dev.hla.converter.graph.Node;
 import dev.hla.converter.shape.Shapes;
+import dev.hla.converter.wiring.WiredSite;
 import dev.hla.onnx.FunctionProto;
 import dev.hla.onnx.OperatorSetIdProto;
 import java.util.ArrayList;
@@ -60,7 +61,7 @@ public final class AttentionFinder {
     SiteBuilder builder = new SiteBuilder(context, kinds);
     for (Node anchor : anchors) {
       try {
-        AttentionSite site = anchor.is("Softmax") ? new SoftmaxForms(context, builder).softmax(anchor)
+        WiredSite site = anchor.is("Softmax") ? new SoftmaxForms(context, builder).softmax(anchor)
             : anchor.is("Div") ? new SoftmaxForms(context, builder).decomposed(anchor)
             : new OperatorForms(context, builder).match(anchor);
         sites.add(site.named(names.of(anchor)));

@@ -1,8 +1,8 @@
 package dev.hla.converter.attention;
 
+import dev.hla.converter.Dim;
 import dev.hla.converter.graph.Graph;
 import dev.hla.converter.graph.Node;
-import dev.hla.converter.shape.Dim;
 import dev.hla.converter.shape.Shapes;
 import dev.hla.onnx.FunctionProto;
 import java.util.ArrayDeque;

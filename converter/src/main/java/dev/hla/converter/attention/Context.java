@@ -1,9 +1,9 @@
 package dev.hla.converter.attention;
 
+import dev.hla.converter.Dim;
 import dev.hla.converter.graph.Graph;
 import dev.hla.converter.graph.Node;
 import dev.hla.converter.graph.TensorReader;
-import dev.hla.converter.shape.Dim;
 import dev.hla.converter.shape.Shapes;
 import dev.hla.onnx.TensorProto;
 import java.util.HashSet;

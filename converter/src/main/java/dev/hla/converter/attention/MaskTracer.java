@@ -1,8 +1,9 @@
 package dev.hla.converter.attention;
 
+import dev.hla.converter.Dim;
 import dev.hla.converter.graph.Graph;
 import dev.hla.converter.graph.Node;
-import dev.hla.converter.shape.Dim;
+import dev.hla.converter.wiring.MaskOperand;
 
 /** Tells whether a mask is none at all, acts on keys alone, or depends on the query. */
 final class MaskTracer {

@@ -2,6 +2,7 @@ package dev.hla.converter.attention;
 
 import dev.hla.converter.graph.Graph;
 import dev.hla.converter.graph.Node;
+import dev.hla.converter.wiring.Operand;
 
 /**
  * Follows an operand of a product upwards, through scales, casts of precision and changes of layout, to the tensor that

@@ -1,8 +1,11 @@
 package dev.hla.converter.attention;
 
+import dev.hla.converter.Dim;
 import dev.hla.converter.graph.Graph;
 import dev.hla.converter.graph.Node;
-import dev.hla.converter.shape.Dim;
+import dev.hla.converter.wiring.MaskOperand;
+import dev.hla.converter.wiring.Operand;
+import dev.hla.converter.wiring.WiredSite;
 
 /** Attention that is one node: ai.onnx Attention, com.microsoft MultiHeadAttention, Attention and GroupQueryAttention. */
 final class OperatorForms {
@@ -19,7 +22,7 @@ final class OperatorForms {
         "com.microsoft.PackedMultiHeadAttention", "com.microsoft.PackedAttention", "com.microsoft.DecoderMaskedMultiHeadAttention");
   }
 
-  AttentionSite match(Node n) throws NoMatch {
+  WiredSite match(Node n) throws NoMatch {
     return switch (n.op()) {
       case "Attention" -> onnx(n);
       case "com.microsoft.MultiHeadAttention" -> multiHead(n);
@@ -29,7 +32,7 @@ final class OperatorForms {
   }
 
   /** ai.onnx Attention, opset 23: [B, H, N, d], or [B, N, H*d] with head counts. */
-  private AttentionSite onnx(Node n) {
+  private WiredSite onnx(Node n) {
     boolean packed = context.shapes.rank(n.input(0)) == 3 || n.integer("q_num_heads", 0) > 0;
     String axes = packed ? Operand.PACKED : Operand.BHND;
     long heads = n.integer("q_num_heads", 0);
@@ -52,7 +55,7 @@ final class OperatorForms {
   }
 
   /** com.microsoft.MultiHeadAttention: [B, N, H*d] each, packed [B, N, H, 3, d], or a query with packed [B, M, H, 2, d]. */
-  private AttentionSite multiHead(Node n) {
+  private WiredSite multiHead(Node n) {
     Graph graph = n.graph();
     long heads = n.integer("num_heads", 0);
     MaskTracer.Traced mask = MaskTracer.Traced.NONE;
@@ -76,7 +79,7 @@ final class OperatorForms {
   }
 
   /** com.microsoft.Attention: the projections are inside the node. */
-  private AttentionSite projecting(Node n) {
+  private WiredSite projecting(Node n) {
     long heads = n.integer("num_heads", 0);
     MaskTracer.Traced mask = MaskTracer.Traced.NONE;
     String blocked = n.has(4) ? "it continues a key cache (past); expected whole sequences"
@@ -99,10 +102,10 @@ final class OperatorForms {
       blocked = "its query, key and value have different widths (qkv_hidden_sizes); expected equal ones";
     }
     double scale = n.attribute("scale") != null ? n.real("scale", 0) : heads > 0 && channels > 0 ? 1 / Math.sqrt((double) channels / heads) : Double.NaN;
-    AttentionSite site = builder.build(n, "packed_attention", x, x, x, new Operand(n.output(0), Operand.PACKED, x.type()), mask, scale, scale, heads,
+    WiredSite site = builder.build(n, "packed_attention", x, x, x, new Operand(n.output(0), Operand.PACKED, x.type()), mask, scale, scale, heads,
         heads, n.has(2) ? n.input(2) : null, n.input(1), blocked);
     long d = heads > 0 && channels % heads == 0 ? channels / heads : 0;
-    return new AttentionSite(site.name(), site.node(), site.form(), site.kind(), site.heads(), d, site.queryTokens(), site.keyTokens(), site.batch(),
+    return new WiredSite(site.name(), site.node(), site.form(), site.kind(), site.heads(), d, site.queryTokens(), site.keyTokens(), site.batch(),
         site.mask(), site.scale(), site.dtype(), d > 0 ? site.reason() : "the width of its projections cannot be told", site.wiring());
   }
 
@@ -115,7 +118,7 @@ final class OperatorForms {
     return false;
   }
 
-  private AttentionSite site(Node n, String form, String axes, MaskTracer.Traced mask, long heads, long kvHeads, String bias, String weight,
+  private WiredSite site(Node n, String form, String axes, MaskTracer.Traced mask, long heads, long kvHeads, String bias, String weight,
       String blocked) {
     Operand q = operand(n.input(0), axes);
     // Packed inputs hold several operands side by side in a fifth axis.

@@ -2,6 +2,7 @@ package dev.hla.converter.attention;
 
 import dev.hla.converter.graph.Graph;
 import dev.hla.converter.graph.Node;
+import dev.hla.converter.wiring.Operand;
 import java.util.List;
 
 /** Reads downwards from a softmax: casts and guards against NaN, then the product with the values. */

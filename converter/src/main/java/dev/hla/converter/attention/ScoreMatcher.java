@@ -2,6 +2,7 @@ package dev.hla.converter.attention;
 
 import dev.hla.converter.graph.Graph;
 import dev.hla.converter.graph.Node;
+import dev.hla.converter.wiring.Operand;
 
 /** Reads upwards from a softmax: masks, scales and casts, then the product of query and key. */
 final class ScoreMatcher {

@@ -1,9 +1,12 @@
 package dev.hla.converter.attention;
 
+import dev.hla.converter.Dim;
 import dev.hla.converter.HadamardFunction;
 import dev.hla.converter.graph.Graph;
 import dev.hla.converter.graph.Node;
-import dev.hla.converter.shape.Dim;
+import dev.hla.converter.wiring.Operand;
+import dev.hla.converter.wiring.WiredSite;
+import dev.hla.converter.wiring.Wiring;
 
 /** Puts an {@link AttentionSite} together from operands, whichever form they were found in. */
 final class SiteBuilder {
@@ -20,7 +23,7 @@ final class SiteBuilder {
    * @param kvHeads likewise of key and value; 0 for as many as the query's
    * @param blocked a reason not to convert that the form itself knows, or ""
    */
-  AttentionSite build(Node anchor, String form, Operand q, Operand k, Operand v, Operand output, MaskTracer.Traced mask, double applied,
+  WiredSite build(Node anchor, String form, Operand q, Operand k, Operand v, Operand output, MaskTracer.Traced mask, double applied,
       double total, long heads, long kvHeads, String bias, String weight, String blocked) {
     Graph graph = anchor.graph();
     long h = heads > 0 ? heads : known(dim(q, 'H'), dim(k, 'H'), dim(v, 'H'));
@@ -45,7 +48,7 @@ final class SiteBuilder {
     }
     Wiring wiring = new Wiring(graph, anchor, q, k, v, output, mask.operand(), applied, kvh, bias, weight);
     Kind kind = kinds.of(graph, q.value(), k.value(), v.value());
-    return new AttentionSite("", anchor.label(), form, kind, Math.max(0, h), Math.max(0, d), dim(q, 'N'), dim(k, 'N'), dim(q, 'B'), mask.kind(),
+    return new WiredSite("", anchor.label(), form, kind, Math.max(0, h), Math.max(0, d), dim(q, 'N'), dim(k, 'N'), dim(q, 'B'), mask.kind(),
         total, v.type(), reason, wiring);
   }
 

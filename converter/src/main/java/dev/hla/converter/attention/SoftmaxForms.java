@@ -1,8 +1,9 @@
 package dev.hla.converter.attention;
 
+import dev.hla.converter.Dim;
 import dev.hla.converter.graph.Graph;
 import dev.hla.converter.graph.Node;
-import dev.hla.converter.shape.Dim;
+import dev.hla.converter.wiring.WiredSite;
 
 /**
  * Attention written out around a softmax. All exporters' variants are one form with alternatives:
@@ -25,7 +26,7 @@ final class SoftmaxForms {
     this.builder = builder;
   }
 
-  AttentionSite softmax(Node softmax) throws NoMatch {
+  WiredSite softmax(Node softmax) throws NoMatch {
     Graph graph = softmax.graph();
     ScoreMatcher.Scores scores = new ScoreMatcher(context, graph).match(softmax.input(0));
     int rank = scores.axes().length();
@@ -45,7 +46,7 @@ final class SoftmaxForms {
     return exp != null && exp.is("Exp") && sum != null && sum.is("ReduceSum") && sum.input(0).equals(exp.output(0));
   }
 
-  AttentionSite decomposed(Node div) throws NoMatch {
+  WiredSite decomposed(Node div) throws NoMatch {
     Graph graph = div.graph();
     Node exp = graph.producer(div.input(0));
     Node sum = graph.producer(div.input(1));
@@ -68,7 +69,7 @@ final class SoftmaxForms {
     return build(div, div.output(0), scores, "decomposed");
   }
 
-  private AttentionSite build(Node anchor, String probabilities, ScoreMatcher.Scores scores, String form) throws NoMatch {
+  private WiredSite build(Node anchor, String probabilities, ScoreMatcher.Scores scores, String form) throws NoMatch {
     Graph graph = anchor.graph();
     ProbabilityMatcher.Product product = new ProbabilityMatcher(context, graph).match(probabilities, scores.axes());
     MaskTracer.Traced mask = new MaskTracer(context, graph).of(scores);

@@ -3,6 +3,7 @@ package dev.hla.converter.rewrite;
 import dev.hla.converter.ExternalData;
 import dev.hla.converter.HlaException;
 import dev.hla.converter.OnnxModel;
+import dev.hla.converter.files.OutputFiles;
 import dev.hla.onnx.GraphProto;
 import dev.hla.onnx.StringStringEntryProto;
 import dev.hla.onnx.TensorProto;
@@ -47,7 +48,7 @@ final class ConvertedFile {
           outside = moveOut(rewritten, sidecar.getFileName().toString(), out);
         }
         ExternalData.bring(model, target, mode, force);
-        ExternalData.place(partial, sidecar);
+        OutputFiles.moveInto(partial, sidecar);
         outside.save(target);
       } finally {
         Files.deleteIfExists(partial);

@@ -5,9 +5,9 @@ import dev.hla.converter.HadamardFunction;
 import dev.hla.converter.HlaException;
 import dev.hla.converter.OnnxModel;
 import dev.hla.converter.ToolkitVersion;
-import dev.hla.converter.attention.Wiring;
 import dev.hla.converter.graph.Graph;
 import dev.hla.converter.graph.Node;
+import dev.hla.converter.wiring.Wiring;
 import dev.hla.onnx.AttributeProto;
 import dev.hla.onnx.FunctionProto;
 import dev.hla.onnx.GraphProto;
@@ -104,7 +104,7 @@ public final class Rewriter {
   private OnnxModel apply(Plan plan) {
     Map<String, Graph> roots = new HashMap<>();
     for (Choice choice : plan.choices()) {
-      Graph root = choice.site().wiring().graph().root();
+      Graph root = Wiring.of(choice.site()).graph().root();
       roots.put(root.function() == null ? "" : functionKey(root.function()), root);
       collectNames(root);
     }
@@ -175,9 +175,9 @@ public final class Rewriter {
   /** One body serves all types only from the opset on that has CastLike; in older files all sites must be of one type. */
   private TensorProto.DataType commonType(Plan plan) {
     Choice first = plan.choices().get(0);
-    int type = first.site().wiring().value().type();
+    int type = Wiring.of(first.site()).value().type();
     for (Choice c : plan.choices()) {
-      int other = c.site().wiring().value().type();
+      int other = Wiring.of(c.site()).value().type();
       if (other != type && model.opset("") < HadamardFunction.CAST_LIKE_OPSET) {
         throw new HlaException(model.path() + ": the sites " + first.site().name() + " and " + c.site().name() + " have different element types, which a file of opset "
             + model.opset("") + " cannot express in one function; convert one type at a time with --sites, or export with opset 15 or newer");
@@ -228,7 +228,7 @@ public final class Rewriter {
   }
 
   private void edit(Choice choice) {
-    Wiring wiring = choice.site().wiring();
+    Wiring wiring = Wiring.of(choice.site());
     Graph graph = wiring.graph();
     ScopeEdit edit = edits.computeIfAbsent(graph, ScopeEdit::new);
     Emitter emitter = new Emitter(choice.site().name(), opset(graph), taken);

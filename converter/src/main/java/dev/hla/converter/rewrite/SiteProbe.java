@@ -4,6 +4,7 @@ import dev.hla.converter.HlaException;
 import dev.hla.converter.OnnxModel;
 import dev.hla.converter.attention.AttentionSite;
 import dev.hla.converter.graph.Graph;
+import dev.hla.converter.wiring.Wiring;
 import dev.hla.onnx.GraphProto;
 import dev.hla.onnx.ValueInfoProto;
 import java.util.ArrayList;
@@ -67,7 +68,7 @@ public record SiteProbe(OnnxModel model, List<Names> sites) {
     if (!site.convertible()) {
       throw new HlaException(model.path() + ": " + site.name() + " does not convert: " + site.reason() + "; leave it out");
     }
-    Graph graph = site.wiring().graph();
+    Graph graph = Wiring.of(site).graph();
     if (graph.parent() != null || graph.function() != null) {
       throw new HlaException(model.path() + ": " + site.name() + " lies in " + graph.path()
           + ", where its queries and keys cannot be observed; export the model without control flow and functions, or leave the site out");

@@ -4,10 +4,10 @@ import dev.hla.converter.Activation;
 import dev.hla.converter.HadamardFunction;
 import dev.hla.converter.SiteMaps;
 import dev.hla.converter.attention.AttentionSite;
-import dev.hla.converter.attention.MaskOperand;
-import dev.hla.converter.attention.Operand;
-import dev.hla.converter.attention.Wiring;
 import dev.hla.converter.graph.Node;
+import dev.hla.converter.wiring.MaskOperand;
+import dev.hla.converter.wiring.Operand;
+import dev.hla.converter.wiring.Wiring;
 import dev.hla.onnx.NodeProto;
 import dev.hla.onnx.StringStringEntryProto;
 import dev.hla.onnx.TensorProto.DataType;
@@ -35,7 +35,7 @@ final class SiteRewriter {
 
   SiteRewriter(AttentionSite site, SiteMaps maps, Lowering lowering, Emitter out) {
     this.site = site;
-    this.wiring = site.wiring();
+    this.wiring = Wiring.of(site);
     this.maps = maps;
     this.out = out;
     this.type = wiring.value().type();

@@ -1,9 +1,9 @@
 package dev.hla.converter.rewrite;
 
-import dev.hla.converter.attention.Operand;
-import dev.hla.converter.attention.Wiring;
 import dev.hla.converter.graph.Graph;
 import dev.hla.converter.graph.Node;
+import dev.hla.converter.wiring.Operand;
+import dev.hla.converter.wiring.Wiring;
 import java.util.Arrays;
 import java.util.List;
 

@@ -1,5 +1,6 @@
 package dev.hla.converter.shape;
 
+import dev.hla.converter.Dim;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;

@@ -2,9 +2,9 @@ package dev.hla.distill.plan;
 
 import dev.hla.converter.OnnxModel;
 import dev.hla.converter.attention.AttentionSite;
-import dev.hla.converter.attention.Wiring;
 import dev.hla.converter.graph.Graph;
 import dev.hla.converter.graph.Node;
+import dev.hla.converter.wiring.Wiring;
 import dev.hla.onnx.GraphProto;
 import dev.hla.onnx.ModelProto;
 import dev.hla.onnx.TensorProto;
@@ -33,7 +33,7 @@ final class SiteCut {
 
   SiteCut(OnnxModel model, AttentionSite site) {
     original = Graph.of(model.proto().getGraph(), model.path().toString());
-    Wiring wiring = site.wiring();
+    Wiring wiring = Wiring.of(site);
     Set<String> stops = Set.of(above(wiring.query().value()), above(wiring.key().value()), above(wiring.value().value()));
     output = below(wiring.output().value());
     for (Node node : original.order()) {

@@ -1,4 +1,4 @@
-package dev.hla.converter.attention;
+package dev.hla.converter.wiring;
 
 /**
  * A tensor that a site reads or gives, where it is in the graph.

@@ -1,4 +1,4 @@
-package dev.hla.converter.attention;
+package dev.hla.converter.wiring;
 
 /**
  * A key mask as the rewriter needs it.

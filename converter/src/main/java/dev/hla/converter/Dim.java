@@ -1,4 +1,4 @@
-package dev.hla.converter.shape;
+package dev.hla.converter;
 
 import java.util.ArrayList;
 import java.util.Collections;

@@ -1,4 +1,4 @@
-package dev.hla.converter;
+package dev.hla.converter.files;
 
 import java.io.IOException;
 import java.nio.file.AtomicMoveNotSupportedException;
@@ -8,11 +8,11 @@ import java.nio.file.StandardCopyOption;
 import java.nio.file.attribute.PosixFilePermissions;
 
 /** Output files appear whole or not at all. */
-final class OutputFiles {
+public final class OutputFiles {
   private OutputFiles() {}
 
   /** Temporary files are private to their owner; the finished file gets the usual permissions. */
-  static void moveInto(Path partial, Path target) throws IOException {
+  public static void moveInto(Path partial, Path target) throws IOException {
     if (Files.getFileStore(partial).supportsFileAttributeView("posix")) {
       Files.setPosixFilePermissions(partial, PosixFilePermissions.fromString("rw-r--r--"));
     }

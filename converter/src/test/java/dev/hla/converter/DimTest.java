@@ -1,4 +1,4 @@
-package dev.hla.converter.shape;
+package dev.hla.converter;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;

@@ -1,5 +1,6 @@
-package dev.hla.converter.attention;
+package dev.hla.converter.wiring;
 
+import dev.hla.converter.attention.AttentionSite;
 import dev.hla.converter.graph.Graph;
 import dev.hla.converter.graph.Node;
 
@@ -19,4 +20,9 @@ import dev.hla.converter.graph.Node;
  * @param weight the projection that the operator applies itself (com.microsoft.Attention), or null
  */
 public record Wiring(Graph graph, Node anchor, Operand query, Operand key, Operand value, Operand output, MaskOperand mask,
-    double appliedScale, long kvHeads, String bias, String weight) {}
+    double appliedScale, long kvHeads, String bias, String weight) {
+  /** Where a site sits. */
+  public static Wiring of(AttentionSite site) {
+    return ((WiredSite) site).wiring();
+  }
+}
