@@ -20,7 +20,13 @@
 //   4  89.5  86.9  92.7  81.3 %  chunks of 128 tokens (160, 192 and 256 came out worse side by side), output blocks of up to
 //                                512 monomials cut evenly (blocks of 128 cost 8 points at 16^2: 136 = 128 + 8). On a busy
 //                                machine; 91, 89 and 93 % in its best moments.
-// Also: AVX2 reaches 95 % of its own, lower peak, the baseline 65 % (its peak counts a multiply and an add as two). float16
+// On AMD Zen 4 (32 KiB L1, 1 MiB L2, the peak the same for 512 as for 2 x 256 bits) version 4 gives 90.5  85.5  94.0  71.5 %.
+//   5  92.8  90.8  94.3  84.3 %  prefetches spread over the steps of the register tiles, one or two lines every eight steps:
+//                                those between the tiles, 30 lines at once, took all places for lines on their way, and cost
+//                                more than they saved where rows are apart. The tile's own output lines come the same way.
+//                                Ranks 64: 65 to 82 %, 256: 78 to 86 %. Fused, 16,16 / 16^2 / 32,32: 85.0, 78.2, 91.5 to
+//                                88.0, 85.4, 91.9 %. Asking for output lines earlier gave nothing.
+// Also (Zen 5, version 4): AVX2 reaches 95 % of its own, lower peak, the baseline 65 % (its peak counts a multiply and an add as two). float16
 // and bfloat16 are 1 to 3 % faster than float. With the fused operator's maps (d = 128, softplus, their FLOPs counted) 16,16
 // runs at 82 % and 32,32 at 88 %; with tokens before heads (--layout BNHD, rows 6 KB apart) at 73 to 77 % and 80 to 86 %.
 // Most of that loss is address translation: 2 MB pages gave 78 to 80 % and 87 %; prefetching to L2 or touching each row
@@ -52,6 +58,8 @@ constexpr int64_t kStateBlock = 8 * kStateRows;
 // (kOutputBlock x kWidth) stays near while the panels of the group stream past it.
 constexpr int64_t kGroup = 8;
 constexpr int64_t kOutputBlock = 512;
+// A register tile asks for a few lines of memory after every kSegment of its steps.
+constexpr int64_t kSegment = 8;
 // Room for transposed features and inner products (floats); very large ranks shorten the chunk instead of leaving L2.
 constexpr int64_t kNodeBudget = 64 * 1024;
 
@@ -69,6 +77,8 @@ HLA_INLINE Columns columns(int64_t value_width) {
   const int64_t last = rest <= kLanes ? kLanes : kWidth;
   return {blocks, last, (blocks - 1) * kWidth + last};
 }
+
+HLA_INLINE int64_t segments(int64_t steps) { return (steps + kSegment - 1) / kSegment; }
 
 HLA_INLINE int64_t padded_rows(int64_t size) { return round_up(size, kStateRows); }
 
@@ -145,8 +155,8 @@ void build_inner(const PlanView& plan, float* nodes, int64_t stride, int64_t lan
   }
 }
 
-// Asks for rows of memory a few lines at a time, between register tiles, so that they have come when they are needed.
-// Without it a third of the time outside the tiles went into waiting for the first touch of values.
+// Asks for rows of memory a line or two at a time, from inside the register tiles, so that they have come when they are
+// needed. Only few lines can be on their way at once: asking for a tile's share in one go holds up the tile's own loads.
 class Prefetcher {
  public:
   // `calls` is how often next() will be called.
@@ -233,19 +243,25 @@ HLA_INLINE void build_state_panel(Cursor& cursor, int64_t count, const float* no
 // The register tile: kStateRows x kVectors vectors, summed over a chunk from zero and then added to the state. Starting
 // from zero keeps the rounding error that of two short sums instead of one long one.
 template <int kVectors>
-void state_tile(const float* __restrict panel, const float* __restrict values, int64_t tokens, float* __restrict state) {
+void state_tile(const float* __restrict panel, const float* __restrict values, int64_t tokens, float* __restrict state,
+                Prefetcher& next_values, Prefetcher& next_features) {
   vf acc[kStateRows][kVectors] = {};
 #pragma GCC unroll 16
   for (int64_t r = 0; r < kStateRows; ++r) __builtin_prefetch(state + r * kVectors * kLanes, 1);
-  for (int64_t t = 0; t < tokens; ++t) {
-    vf value[kVectors];
+  for (int64_t t = 0; t < tokens;) {
+    const int64_t end = smaller(tokens, t + kSegment);
+    next_values.next();
+    next_features.next();
+    for (; t < end; ++t) {
+      vf value[kVectors];
 #pragma GCC unroll 2
-    for (int c = 0; c < kVectors; ++c) value[c] = load(values + (t * kVectors + c) * kLanes);
+      for (int c = 0; c < kVectors; ++c) value[c] = load(values + (t * kVectors + c) * kLanes);
 #pragma GCC unroll 16
-    for (int64_t r = 0; r < kStateRows; ++r) {
-      const vf x = splat(panel[r * kChunk + t]);
+      for (int64_t r = 0; r < kStateRows; ++r) {
+        const vf x = splat(panel[r * kChunk + t]);
 #pragma GCC unroll 2
-      for (int c = 0; c < kVectors; ++c) acc[r][c] += x * value[c];
+        for (int c = 0; c < kVectors; ++c) acc[r][c] += x * value[c];
+      }
     }
   }
 #pragma GCC unroll 16
@@ -306,7 +322,7 @@ void state_pass(const StateJob& job) {
 
     const int64_t after = first + tokens;
     const int64_t next_tokens = smaller(chunk, job.tokens - after);
-    const int64_t calls = rows / kStateRows * cols.blocks;
+    const int64_t calls = rows / kStateRows * cols.blocks * segments(tokens);
     Prefetcher next_values(static_cast<const S*>(job.value.data) + after * job.value.stride, job.value.stride * kSize,
                            job.value_width * kSize, next_tokens, calls);
     Prefetcher next_features(static_cast<const S*>(job.features.data) + after * job.features.stride,
@@ -321,13 +337,8 @@ void state_pass(const StateJob& job) {
         const float* values = packed + block * chunk * kWidth;
         float* state = job.state + rows * block * kWidth + begin * width;
         for (int64_t row = 0; row < count; row += kStateRows) {
-          next_values.next();
-          next_features.next();
-          if (width == kWidth) {
-            state_tile<2>(panel + row * kChunk, values, tokens, state + row * width);
-          } else {
-            state_tile<1>(panel + row * kChunk, values, tokens, state + row * width);
-          }
+          const auto tile = width == kWidth ? state_tile<2> : state_tile<1>;
+          tile(panel + row * kChunk, values, tokens, state + row * width, next_values, next_features);
         }
       }
     }
@@ -383,21 +394,27 @@ HLA_INLINE Cursor build_output_panel(Cursor cursor, int64_t count, const float* 
 }
 
 // The register tile: kOutputTokens x kVectors vectors, over a block of monomials. `earlier`, where not null, holds the
-// sums over the blocks before. The result goes to `target`, rows `stride` apart, each multiplied by its token's `scale`.
+// sums over the blocks before. The result goes to `target`, rows `stride` apart, each multiplied by its token's `scale`;
+// `own_lines` walks through the lines of the output, which stores would otherwise wait for.
 template <int kVectors, typename E>
 void output_tile(const float* __restrict panel, const float* __restrict state, int64_t count,
                  const float* __restrict earlier, const float* __restrict scale, typename E::Storage* __restrict target,
-                 int64_t stride) {
+                 int64_t stride, Prefetcher& next_features, Prefetcher& own_lines) {
   vf acc[kOutputTokens][kVectors] = {};
-  for (int64_t d = 0; d < count; ++d) {
-    vf value[kVectors];
+  for (int64_t d = 0; d < count;) {
+    const int64_t end = smaller(count, d + kSegment);
+    next_features.next();
+    own_lines.next();
+    for (; d < end; ++d) {
+      vf value[kVectors];
 #pragma GCC unroll 2
-    for (int c = 0; c < kVectors; ++c) value[c] = load(state + (d * kVectors + c) * kLanes);
+      for (int c = 0; c < kVectors; ++c) value[c] = load(state + (d * kVectors + c) * kLanes);
 #pragma GCC unroll 16
-    for (int64_t t = 0; t < kOutputTokens; ++t) {
-      const vf x = splat(panel[d * kLanes + t]);
+      for (int64_t t = 0; t < kOutputTokens; ++t) {
+        const vf x = splat(panel[d * kLanes + t]);
 #pragma GCC unroll 2
-      for (int c = 0; c < kVectors; ++c) acc[t][c] += x * value[c];
+        for (int c = 0; c < kVectors; ++c) acc[t][c] += x * value[c];
+      }
     }
   }
   if (earlier != nullptr) {
@@ -448,16 +465,17 @@ void write_edge(const float* sums, int64_t width, const float* totals, float eps
 template <int kVectors, typename E>
 HLA_INLINE void run_output_tile(const float* panel, const float* state, int64_t count, bool first, bool last,
                                 const float* scale, bool plain, const float* totals, float epsilon, int64_t tokens,
-                                int64_t present, float* sums, typename E::Storage* target, int64_t stride) {
+                                int64_t present, float* sums, typename E::Storage* target, int64_t stride,
+                                Prefetcher& next_features, Prefetcher& own_lines) {
   constexpr int64_t width = kVectors * kLanes;
   const float* earlier = first ? nullptr : sums;
   if (last && plain && tokens == kOutputTokens && present == width) {
-    output_tile<kVectors, E>(panel, state, count, earlier, scale, target, stride);
+    output_tile<kVectors, E>(panel, state, count, earlier, scale, target, stride, next_features, own_lines);
     return;
   }
   float ones[kLanes];
   store(ones, splat(1.0f));
-  output_tile<kVectors, Float32>(panel, state, count, earlier, ones, sums, width);
+  output_tile<kVectors, Float32>(panel, state, count, earlier, ones, sums, width, next_features, own_lines);
   if (last) write_edge<E>(sums, width, totals, epsilon, tokens, present, target, stride);
 }
 
@@ -490,7 +508,7 @@ void output_pass(const OutputJob& job) {
     for (int64_t t = 0; t < tiles; ++t) store(totals + t * kLanes, vf{});
 
     const int64_t after = first + tokens;
-    const int64_t calls = (plan.size + block_rows - 1) / block_rows * cols.blocks * tiles;
+    const int64_t calls = (plan.size + block_rows - 1) / block_rows * cols.blocks * tiles * segments(block_rows);
     Prefetcher next_features(static_cast<const S*>(job.features.data) + after * job.features.stride,
                              job.features.stride * kSize, feature_bytes,
                              smaller(group * kOutputTokens, job.tokens - after), calls);
@@ -522,14 +540,15 @@ void output_pass(const OutputJob& job) {
         const int64_t width = block + 1 < cols.blocks ? kWidth : cols.last_width;
         const int64_t present = smaller(width, job.value_width - block * kWidth);
         const float* state = job.state + rows * block * kWidth + begin * width;
+        Prefetcher own_lines(output + block * kWidth, job.output.stride * kSize, present * kSize, last ? tokens : 0,
+                             tiles * segments(count));
         for (int64_t tile = 0; tile < tiles; ++tile) {
           const int64_t token = tile * kOutputTokens;
-          next_features.next();
           const auto run = width == kWidth ? run_output_tile<2, E> : run_output_tile<1, E>;
           run(panel + tile * panel_floats, state, count, begin == 0, last, scales + tile * kLanes, last && plain[tile],
               totals + tile * kLanes, job.epsilon, smaller(kOutputTokens, tokens - token), present,
               sums + (block * group + tile) * kOutputTokens * kWidth, output + token * job.output.stride + block * kWidth,
-              job.output.stride);
+              job.output.stride, next_features, own_lines);
         }
       }
     }
