@@ -197,18 +197,18 @@ public final class HadamardFunction {
       return (c, begin, end) -> c.slice("value_chunk", rows, begin, end, f.vector(2));
     };
     AttentionNodes attention = new AttentionNodes(f, products, sizes);
-    String rows = attention.attend(
+    String padded = attention.attend(
         epsilon(),
         (b, starts, ends) -> maps.features(b, "query", layout.rows(b, "query", query, starts, ends), starts, ends),
         (b, starts, ends) -> maps.features(b, "key", layout.rows(b, "key", key, starts, ends), starts, ends),
         values, null).rows();
-    String padded = inOutputType(rows);
-    String shaped = f.choose(List.of("in_layout"), null, f.asScalar("tokens_first_scalar", tokensFirst),
+    // Branches return bfloat16 only from opset 16 on: they are in float.
+    String shaped = f.choose(List.of("in_layout"), FunctionBody.Kind.FLOAT, f.asScalar("tokens_first_scalar", tokensFirst),
         then -> List.of(then.slice("tokens_first_output", then.transpose("padded_tokens_first", padded, 0, 2, 1, 3),
             f.vector(0), sizes.queries(), f.vector(1))),
         otherwise -> List.of(otherwise.slice("heads_first_output", padded, f.vector(0), sizes.queries(), f.vector(2)))).get(0);
     String lead = f.slice("query_lead", queryShape, f.vector(0), f.vector(-1), f.vector(0));
-    f.result("output", "Reshape", List.of(), shaped, f.concat("output_shape", 0, lead, f.vector(-1)));
+    f.result("output", "Reshape", List.of(), inOutputType(shaped), f.concat("output_shape", 0, lead, f.vector(-1)));
   }
 
   /** How tokens, heads and columns lie in query, key and value of the fused operator. */
