@@ -2,33 +2,68 @@ package dev.hla.cli;
 
 import dev.hla.runtime.Machine;
 import java.io.File;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
 
 /** Says what runs here, how fast a way, and what is missing. */
 @Command(name = "doctor", description = {
     "Says what this machine can run models on: ONNX Runtime, processor, operator library and which kernel it takes, GPU,",
-    "and what is missing for more. Exit code 3 where the operator library does not load."})
+    "which hosts here find the library, and what is missing for more. Exit code 3 where the operator library does not load.",
+    "With --error, says what an error of ONNX Runtime means and what to do; exit code 3 where it is not a known one."})
 final class DoctorCommand extends Verb {
   /** What --json prints. */
   record Result(
       String onnxRuntime, String java, String platform, List<String> providers, String processor, int cores, List<String> cpuFeatures,
-      LibraryReport library, boolean gpu, String cuda, String cudaKernels, List<String> missing) {}
+      LibraryReport library, boolean gpu, String cuda, String cudaKernels, List<Hosts.Host> hosts, List<String> missing) {}
+
+  /** What --json prints with --error. */
+  record Explanation(List<KnownError.Diagnosis> causes) {}
+
+  @Option(names = "--error", paramLabel = "TEXT", description =
+      "explain this error, the message as it came, and look at nothing else; a file's name reads the file, - standard input")
+  String error;
 
   @Override
-  int execute() {
+  int execute() throws IOException {
+    if (error != null) {
+      return explain(KnownError.in(errorText()));
+    }
     Machine machine = Machine.look();
     Result result = new Result(
         machine.onnxRuntime(), machine.java(), machine.platform(), machine.providers(), machine.processor(), machine.cores(),
         machine.cpuFeatures(), LibraryReport.of(machine.library()), gpu(), machine.cuda().isEmpty() ? "usable" : machine.cuda(),
-        cudaKernels(machine),
-        missing(machine));
+        cudaKernels(machine), Hosts.look(LibraryReport.of(machine.library())), missing(machine));
     json(result);
     print(result);
     return machine.library() != null ? Exit.DONE : Exit.CHECK_FAILED;
+  }
+
+  private String errorText() throws IOException {
+    if (error.equals("-")) {
+      return new String(System.in.readAllBytes(), StandardCharsets.UTF_8);
+    }
+    // No message is the name of a file that is here, and a name too long for a file is none.
+    File file = new File(error);
+    return file.isFile() ? new String(Files.readAllBytes(file.toPath()), StandardCharsets.UTF_8) : error;
+  }
+
+  private int explain(List<KnownError.Diagnosis> causes) {
+    json(new Explanation(causes));
+    for (KnownError.Diagnosis cause : causes) {
+      say("error  %s", cause.matched());
+      say("cause  %s", cause.cause());
+      say("cure   %s", cause.cure());
+    }
+    if (causes.isEmpty()) {
+      warn("this is none of the errors that docs/errors.md lists; without --error, doctor says what it finds on this machine");
+    }
+    return causes.isEmpty() ? Exit.CHECK_FAILED : Exit.DONE;
   }
 
   private static String cudaKernels(Machine machine) {
@@ -81,6 +116,9 @@ final class DoctorCommand extends Verb {
     }
     say("GPU               %s; CUDA in ONNX Runtime: %s", r.gpu() ? "NVIDIA driver loaded" : "none", r.cuda());
     say("CUDA kernels      %s", r.cudaKernels());
+    for (Hosts.Host host : r.hosts()) {
+      say("host              %s", host.text());
+    }
     for (String missing : r.missing()) {
       say("missing           %s", missing);
     }

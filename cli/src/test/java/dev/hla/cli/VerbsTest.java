@@ -228,6 +228,7 @@ class VerbsTest {
     JsonNode document = json(ran);
     assertTrue(document.get("onnx_runtime").asText().startsWith("1."), ran.out());
     assertTrue(document.get("cores").asInt() > 0);
+    assertEquals("Java", document.get("hosts").get(0).get("host").asText());
     assertEquals(document.has("library") ? Exit.DONE : Exit.CHECK_FAILED, ran.code());
   }
 

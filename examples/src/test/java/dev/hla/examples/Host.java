@@ -1,6 +1,8 @@
 package dev.hla.examples;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import ai.onnxruntime.OrtSession.SessionOptions;
 import java.io.File;
@@ -10,7 +12,10 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
+import java.util.EnumMap;
 import java.util.List;
+import java.util.Locale;
+import java.util.Map;
 
 /** The example folders that a test can run, each installed in a folder of its own outside the sources. */
 enum Host {
@@ -73,6 +78,8 @@ enum Host {
   static final boolean REQUIRED = Boolean.getBoolean("hla.hosts.required");
 
   private static final Path SOURCES = Path.of("").toAbsolutePath();
+  private static final Map<Host, List<String>> INSTALLED = new EnumMap<>(Host.class);
+  private static final Map<Host, String> NOT_HERE = new EnumMap<>(Host.class);
 
   /** The largest relative error against our own runner: 0 where the same kernels of the same runtime run. */
   final double tolerance;
@@ -93,6 +100,21 @@ enum Host {
 
   /** Builds or fetches into {@code folder} and returns the command, to which model, inputs, output and library are added. */
   abstract List<String> install(Path folder) throws IOException, InterruptedException, NotHere;
+
+  /** Installs the host, once; where that cannot be done the running test ends, with the reason: skipped, or failed if required. */
+  final List<String> installed() throws IOException, InterruptedException {
+    if (!INSTALLED.containsKey(this) && !NOT_HERE.containsKey(this)) {
+      try {
+        INSTALLED.put(this, install(Files.createDirectories(Path.of(System.getProperty("hla.hosts.folder"), name().toLowerCase(Locale.ROOT)))));
+      } catch (NotHere e) {
+        NOT_HERE.put(this, this + " is not here: " + e.getMessage());
+      }
+    }
+    String why = NOT_HERE.get(this);
+    assertTrue(why == null || !REQUIRED, why);
+    assumeTrue(why == null, why);
+    return INSTALLED.get(this);
+  }
 
   /** The runtime's shared library, out of its jar. */
   static Path sharedRuntime(Path folder) throws IOException {
@@ -121,8 +143,8 @@ enum Host {
   }
 
   /** The command line for one model; {@code library} may be null. */
-  static List<String> command(List<String> installed, Path model, Path inputs, Path output, Path library) {
-    List<String> command = new ArrayList<>(installed);
+  final List<String> command(Path model, Path inputs, Path output, Path library) throws IOException, InterruptedException {
+    List<String> command = new ArrayList<>(installed());
     command.addAll(List.of(model.toString(), inputs.toString(), output.toString()));
     if (library != null) {
       command.add(library.toString());

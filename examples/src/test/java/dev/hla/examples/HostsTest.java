@@ -3,8 +3,6 @@ package dev.hla.examples;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
-import static org.junit.jupiter.api.Assertions.fail;
-import static org.junit.jupiter.api.Assumptions.abort;
 
 import dev.hla.cli.Hla;
 import dev.hla.onnx.ModelProto;
@@ -18,8 +16,6 @@ import java.io.OutputStream;
 import java.io.PrintWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.EnumMap;
-import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeAll;
@@ -31,8 +27,6 @@ import org.junit.jupiter.params.provider.MethodSource;
 /** Every example, built and run as its first lines say, against our own runner on the same converted model and inputs. */
 class HostsTest {
   private static final Path FOLDER = Path.of(System.getProperty("hla.hosts.folder"));
-  private static final Map<Host, List<String>> INSTALLED = new EnumMap<>(Host.class);
-  private static final Map<Host, String> NOT_HERE = new EnumMap<>(Host.class);
 
   private static final Path INPUTS = FOLDER.resolve("inputs");
   private static final Path CONVERTED = FOLDER.resolve("converted.onnx");
@@ -57,14 +51,6 @@ class HostsTest {
     }
     try (ModelSession session = ModelSession.open(CONVERTED, new ModelSession.Settings(false, 0))) {
       functions = session.run(inputs).get("sample");
-    }
-    for (Host host : Host.values()) {
-      Path folder = Files.createDirectories(FOLDER.resolve(host.name().toLowerCase(java.util.Locale.ROOT)));
-      try {
-        INSTALLED.put(host, host.install(folder));
-      } catch (Host.NotHere e) {
-        NOT_HERE.put(host, e.getMessage());
-      }
     }
   }
 
@@ -115,13 +101,6 @@ class HostsTest {
   }
 
   private static Program run(Host host, Path model, Path output, boolean withLibrary) throws Exception {
-    if (NOT_HERE.containsKey(host)) {
-      String why = host + " is not here: " + NOT_HERE.get(host);
-      if (Host.REQUIRED) {
-        fail(why);
-      }
-      abort(why);
-    }
-    return Program.run(Host.command(INSTALLED.get(host), model, INPUTS, output, withLibrary ? library : null));
+    return Program.run(host.command(model, INPUTS, output, withLibrary ? library : null));
   }
 }

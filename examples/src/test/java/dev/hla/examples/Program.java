@@ -6,6 +6,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.TimeUnit;
 
 /**
@@ -20,13 +21,23 @@ record Program(int code, String output) {
     return in(Path.of(""), command);
   }
 
-  /** Runs a command in a folder; fails where it does not end, and throws where there is no such program. */
   static Program in(Path folder, List<String> command) throws IOException, InterruptedException {
+    return in(folder, Map.of(), command);
+  }
+
+  /**
+   * Runs a command; fails where it does not end, and throws where there is no such program.
+   *
+   * @param environment variables that differ from those here
+   */
+  static Program in(Path folder, Map<String, String> environment, List<String> command) throws IOException, InterruptedException {
     // Through a file, so that a program that hangs can be ended while its output is read.
     Path output = Files.createTempFile("program", ".txt");
     try {
-      Process process = new ProcessBuilder(command).directory(folder.toAbsolutePath().toFile())
-          .redirectErrorStream(true).redirectOutput(output.toFile()).start();
+      ProcessBuilder builder = new ProcessBuilder(command).directory(folder.toAbsolutePath().toFile())
+          .redirectErrorStream(true).redirectOutput(output.toFile());
+      builder.environment().putAll(environment);
+      Process process = builder.start();
       process.getOutputStream().close();
       boolean ended = process.waitFor(MINUTES, TimeUnit.MINUTES);
       process.destroyForcibly();
