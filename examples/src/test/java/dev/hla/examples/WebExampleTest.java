@@ -155,6 +155,7 @@ class WebExampleTest {
   private static void agree(Precision precision, Tensor actual) throws IOException {
     try (ModelSession session = ModelSession.open(folder.resolve(precision + "--operator=core.onnx"), ModelSession.Settings.DEFAULT)) {
       Difference d = Difference.between(session.run(Npz.readAll(ShapesWan.exampleInputs())).get("sample"), actual, "sample");
+      System.out.printf("web, %s: relative error %.1e against the operator library%n", precision, d.relative());
       assertTrue(d.finite() && d.relative() <= precision.tolerance(), d.toString());
     }
   }
