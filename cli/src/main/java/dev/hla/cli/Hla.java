@@ -65,8 +65,6 @@ public final class Hla implements Runnable {
     CommandLine line = commandLine();
     line.setOut(out);
     line.setErr(err);
-    line.setUsageHelpWidth(110);
-    line.setCaseInsensitiveEnumValuesAllowed(true);
     line.setParameterExceptionHandler((e, args) -> wrongUsage(e, err));
     line.setExecutionExceptionHandler((e, command, parsed) -> failed(e, command, parsed, err));
     try {
@@ -85,7 +83,10 @@ public final class Hla implements Runnable {
 
   /** The verbs with their options, as the parser knows them. */
   public static CommandLine commandLine() {
-    return new CommandLine(new Hla());
+    CommandLine line = new CommandLine(new Hla());
+    line.setUsageHelpWidth(110);
+    line.setCaseInsensitiveEnumValuesAllowed(true);
+    return line;
   }
 
   @Override

@@ -6,6 +6,12 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -66,6 +72,47 @@ class FeatureMapsTest {
     assertEquals(5, query.hidden().orElseThrow().width());
     assertEquals(rows, query.weightRows());
     assertEquals(skips, query.skips());
+  }
+
+  /** As torch.save_file writes a model in half precision; 1.5 and -2 stand in both types. */
+  @ParameterizedTest
+  @CsvSource({"F16, 3E00, C000", "BF16, 3FC0, C000"})
+  void readsSixteenBitMaps(String type, String weight, String bias) throws IOException {
+    writeSixteenBit(type, weight, bias, "2, 3, 3");
+    SiteMaps site = FeatureMaps.load(file).forSite("blocks.0.attn").orElseThrow();
+    for (SiteMaps.Side side : List.of(site.query(), site.key())) {
+      assertEquals(2 * 3 * 3, side.weight().length);
+      assertEquals(2 * 3, side.bias().length);
+      for (float number : side.weight()) {
+        assertEquals(1.5f, number);
+      }
+      for (float number : side.bias()) {
+        assertEquals(-2f, number);
+      }
+    }
+    writeSixteenBit(type, weight, bias, "3, 2, 3");
+    HlaException refused = assertThrows(HlaException.class, () -> FeatureMaps.load(file));
+    assertTrue(refused.getMessage().contains("tensor \"blocks.0.attn.query.bias\" has shape [2, 3]; [3, 3] expected"), refused.getMessage());
+  }
+
+  private void writeSixteenBit(String type, String weight, String bias, String weightShape) throws IOException {
+    StringBuilder header = new StringBuilder("{\"__metadata__\":{\"format\":\"" + FeatureMaps.FORMAT + "\",\"sites\":\"{\\\"blocks.0.attn\\\": "
+        + SITE.replace("\"", "\\\"") + "}\"}");
+    ByteArrayOutputStream data = new ByteArrayOutputStream();
+    for (String name : List.of("query.weight", "query.bias", "key.weight", "key.bias")) {
+      boolean isWeight = name.endsWith("weight");
+      int bits = Integer.parseInt(isWeight ? weight : bias, 16);
+      int begin = data.size();
+      for (int i = 0; i < (isWeight ? 18 : 6); i++) {
+        data.write(bits & 0xFF);
+        data.write(bits >> 8);
+      }
+      header.append(String.format(",\"blocks.0.attn.%s\":{\"dtype\":\"%s\",\"shape\":[%s],\"data_offsets\":[%d,%d]}", name, type,
+          isWeight ? weightShape : "2, 3", begin, data.size()));
+    }
+    byte[] json = header.append('}').toString().getBytes(StandardCharsets.UTF_8);
+    ByteBuffer bytes = ByteBuffer.allocate(8 + json.length + data.size()).order(ByteOrder.LITTLE_ENDIAN);
+    Files.write(file, bytes.putLong(json.length).put(json).put(data.toByteArray()).array());
   }
 
   @Test
