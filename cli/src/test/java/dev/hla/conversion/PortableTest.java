@@ -8,7 +8,9 @@ import dev.hla.converter.FeatureMaps;
 import dev.hla.converter.HlaException;
 import dev.hla.converter.OnnxModel;
 import dev.hla.converter.RankSpec;
+import dev.hla.converter.SiteMaps;
 import dev.hla.converter.attention.AttentionFinder;
+import dev.hla.converter.rewrite.Choice;
 import dev.hla.converter.rewrite.Lowering;
 import dev.hla.converter.rewrite.Plan;
 import dev.hla.converter.rewrite.Rewriter;
@@ -22,6 +24,7 @@ import dev.hla.testdata.HadamardReference;
 import dev.hla.testdata.Precision;
 import dev.hla.testdata.ShapesWan;
 import dev.hla.testdata.SiteReference;
+import dev.hla.testdata.graph.AttentionForm;
 import dev.hla.testdata.graph.AttentionModel;
 import dev.hla.testdata.graph.AttentionSpec;
 import dev.hla.testdata.graph.Placement;
@@ -97,6 +100,33 @@ class PortableTest {
     }
     double error = error(conversion.converted(), portable(source, conversion.plan()), inputs, "y");
     assertTrue(error <= 2 * cell.type().tolerance(), () -> error + " from the operator");
+  }
+
+  /** Without keys the attended values are zeros, and the output is the bias of the last projection; an epsilon of 0 must not make it 0 / 0. */
+  @ParameterizedTest
+  @ValueSource(floats = {0, 1e-6f})
+  void withoutKeysEveryFormGivesZeros(float epsilon) {
+    AttentionModel model = AttentionModel.of(AttentionSpec.of(AttentionForm.MANUAL_TIMES).crossing().open());
+    OnnxModel source = Conversion.inMemory(model.model());
+    List<Choice> choices = Conversion.of(source).plan().choices().stream()
+        .map(c -> new Choice(c.site(), withEpsilon(c.maps(), epsilon), c.fitted())).toList();
+    Plan plan = new Plan(choices, List.of());
+    Map<String, Tensor> inputs = Conversion.tensors(model.inputs(new AttentionSpec.Sizes(2, 5, 0), 3).feeds());
+    ModelProto operator = Rewriter.rewrite(source, plan, Lowering.CORE).model().proto();
+    for (Tensor y : List.of(
+        Conversion.run(portable(source, plan), inputs, false, List.of("y")).get("y"),
+        Conversion.run(operator, inputs, false, List.of("y")).get("y"),
+        Conversion.run(operator, inputs, true, List.of("y")).get("y"))) {
+      float[] values = y.floats();
+      assertEquals(2 * 5 * AttentionSpec.WIDTH, values.length);
+      for (int i = 0; i < values.length; i++) {
+        assertEquals(model.outBias()[i % AttentionSpec.WIDTH], values[i]);
+      }
+    }
+  }
+
+  private static SiteMaps withEpsilon(SiteMaps m, float epsilon) {
+    return new SiteMaps(m.ranks(), m.powers(), m.activations(), epsilon, m.query(), m.key());
   }
 
   @Test

@@ -66,11 +66,19 @@ final class PlainAttention {
     String weighted = out.node("Mul", "weighted_state", List.of(state, out.reals("multinomials", DataType.FLOAT_VALUE, multinomials(), products(), 1)));
     String contraction = out.node("Transpose", "state_columns", List.of(weighted), Emitter.ints("perm", 0, 1, 3, 2));
     String result = out.node("MatMul", "sums", List.of(contraction, products(rows(query, "query", type), "query")));
-    String denominator = out.node("Add", "denominator",
-        List.of(slice(result, "weight_sum", -1, Long.MAX_VALUE), out.reals("epsilon", DataType.FLOAT_VALUE, new float[] {maps.epsilon()})));
+    String denominator = out.node("Add", "denominator", List.of(slice(result, "weight_sum", -1, Long.MAX_VALUE), addend(value)));
     String ratio = out.node("Div", "ratio", List.of(slice(result, "value_sum", 0, -1), denominator));
     String attended = out.node("Transpose", "attended", List.of(ratio), Emitter.ints("perm", 0, 1, 3, 2));
     return type == DataType.FLOAT_VALUE ? attended : out.cast(attended, type, "attended_cast");
+  }
+
+  /** What is added to the denominator: epsilon, and where that is 0 a 1 if there are no keys, since the output is 0 then and not 0 / 0. */
+  private String addend(String value) {
+    if (maps.epsilon() > 0) {
+      return out.reals("epsilon", DataType.FLOAT_VALUE, new float[] {maps.epsilon()});
+    }
+    String keys = out.node("Shape", "keys", List.of(value), Emitter.integer("start", 2), Emitter.integer("end", 3));
+    return out.cast(out.node("Equal", "no_keys", List.of(keys, out.integers("none", 0))), DataType.FLOAT_VALUE, "one_without_keys");
   }
 
   private String asFloat(String x, String name, int type) {
