@@ -37,7 +37,7 @@ final class NativeLibrary {
     for (String folder : System.getProperty("java.library.path", "").split(File.pathSeparator)) {
       Path candidate = Path.of(folder, FILE_NAME);
       if (!folder.isEmpty() && Files.isRegularFile(candidate)) {
-        return new HlaOperators.Found(candidate.toAbsolutePath(), "java.library.path");
+        return whole(candidate, "java.library.path");
       }
     }
     Path library = extract(resource(), cacheFolder());
@@ -50,6 +50,19 @@ final class NativeLibrary {
     if (!Files.isRegularFile(path)) {
       throw new HlaException("operator library " + path + " (" + foundBy + "): no such file; name an existing "
           + FILE_NAME + ", or leave the path out to take the one that comes with this program");
+    }
+    return whole(path, foundBy);
+  }
+
+  private static HlaOperators.Found whole(Path path, String foundBy) {
+    try {
+      long needed = ElfFile.neededBytes(path);
+      if (Files.size(path) < needed) {
+        throw new HlaException("operator library " + path + " (" + foundBy + "): cut short, " + Files.size(path) + " bytes where at least "
+            + needed + " are expected; copy it again");
+      }
+    } catch (IOException e) {
+      throw new HlaException("operator library " + path + " (" + foundBy + "): cannot be read: " + e, e);
     }
     return new HlaOperators.Found(path.toAbsolutePath(), foundBy);
   }

@@ -15,6 +15,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
@@ -23,6 +24,8 @@ import java.util.concurrent.Future;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class HlaOperatorsTest {
   private static final String LIBRARY = "libhla_ops.so";
@@ -77,6 +80,21 @@ class HlaOperatorsTest {
       assertTrue(e.getMessage().contains("ONNX Runtime refuses it"), e.getMessage());
       assertFalse(e.getMessage().contains("\n"), e.getMessage());
     }
+  }
+
+  /** The dynamic linker would end this process with SIGBUS. */
+  @ParameterizedTest
+  @ValueSource(ints = {64, 200, 4096, 100_000, 250_000})
+  void aLibraryThatIsCutShortIsRefusedBeforeItIsLoaded(int bytes) throws Exception {
+    byte[] library = Files.readAllBytes(copyOfLibrary());
+    assertTrue(bytes < library.length);
+    Path cut = Files.write(folder.resolve(LIBRARY), Arrays.copyOf(library, bytes));
+    try (SessionOptions options = new SessionOptions()) {
+      HlaException e = assertThrows(HlaException.class, () -> HlaOperators.register(options, cut));
+      assertTrue(e.getMessage().startsWith("operator library " + cut + " (given path): cut short, " + bytes + " bytes where at least "), e.getMessage());
+    }
+    String onLibraryPath = probe(List.of("-Djava.library.path=" + folder));
+    assertTrue(onLibraryPath.contains(" (java.library.path): cut short, "), onLibraryPath);
   }
 
   @Test
