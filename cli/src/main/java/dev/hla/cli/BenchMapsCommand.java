@@ -3,6 +3,7 @@ package dev.hla.cli;
 import dev.hla.converter.OnnxModel;
 import dev.hla.converter.attention.AttentionSite;
 import dev.hla.converter.rewrite.Choice;
+import dev.hla.distill.FitEngine;
 import dev.hla.distill.MapDesign;
 import dev.hla.distill.SiteFits;
 import dev.hla.distill.SiteResult;
@@ -79,7 +80,7 @@ final class BenchMapsCommand extends Verb {
   }
 
   private Document measured(OnnxModel source, List<AttentionSite> chosen, List<MapDesign> designs, Path folder) throws Exception {
-    try (Fitting fitting = new Fitting(this, source, chosen, calibration, folder)) {
+    try (Fitting fitting = new Fitting(this, source, chosen, calibration, FitEngine.threads(calibration.workers()), folder)) {
       SiteFits fits = fitting.fits();
       List<Family> rows = new ArrayList<>();
       rows.add(family("mean of values", 0, 0, IntStream.range(0, chosen.size()).mapToObj(i -> fits.meanOfValues(i).all()).toList()));

@@ -56,6 +56,8 @@ final class DistillCommand extends Verb {
   @Option(names = "--force", description = "replace an existing file")
   boolean force;
 
+  @Mixin FitOptions engines;
+
   @Mixin SiteOptions sites;
 
   @Mixin CalibrationOptions calibration;
@@ -96,10 +98,11 @@ final class DistillCommand extends Verb {
 
   private Document distill(OnnxModel source, List<AttentionSite> chosen, List<Kept> kept, MapDesign design, Path folder) throws Exception {
     long begun = System.nanoTime();
-    try (Fitting fitting = new Fitting(this, source, chosen, calibration, folder)) {
+    try (Fitting fitting = new Fitting(this, source, chosen, calibration, engines.open(calibration), folder)) {
       List<SiteResult> results = fit(fitting, design, steps, "fit");
       MapDesign plain = MapDesign.plainLinear(design.spec().products());
       List<SiteResult> linear = noBaseline ? List.of() : fit(fitting, plain, Math.min(steps, BASELINE_STEPS), "fit plain linear attention");
+      fitting.noMoreFits();
       Map<String, SiteMaps> fittedMaps = new LinkedHashMap<>();
       results.forEach(r -> fittedMaps.put(r.site(), r.maps()));
       Map<String, SiteMaps> maps = fittedMaps;

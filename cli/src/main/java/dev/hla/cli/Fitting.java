@@ -5,6 +5,7 @@ import dev.hla.converter.SiteMaps;
 import dev.hla.converter.attention.AttentionSite;
 import dev.hla.distill.Calibration;
 import dev.hla.distill.Capture;
+import dev.hla.distill.FitEngine;
 import dev.hla.distill.FitSettings;
 import dev.hla.distill.MapDesign;
 import dev.hla.distill.ModelError;
@@ -27,22 +28,31 @@ final class Fitting implements AutoCloseable {
   private final List<AttentionSite> sites;
   private final CalibrationOptions options;
   private final Calibration inputs;
+  private final FitEngine engine;
   private final Path folder;
   private final Capture capture;
 
   /**
    * Opens the inputs and captures what the sites make of them.
    *
+   * @param engine does the fits, and is closed after them
    * @param folder for captured attention and unfinished fits; what it has from an interrupted run is taken up
    */
-  Fitting(Verb verb, OnnxModel model, List<AttentionSite> sites, CalibrationOptions options, Path folder) throws IOException {
+  Fitting(Verb verb, OnnxModel model, List<AttentionSite> sites, CalibrationOptions options, FitEngine engine, Path folder)
+      throws IOException {
     this.verb = verb;
     this.model = model;
     this.sites = List.copyOf(sites);
     this.options = options;
+    this.engine = engine;
     this.folder = folder;
-    this.inputs = options.open(model.path(), options.session());
-    this.capture = captured();
+    try {
+      this.inputs = options.open(model.path(), options.session());
+      this.capture = captured();
+    } catch (IOException | RuntimeException e) {
+      engine.close();
+      throw e;
+    }
   }
 
   private Capture captured() {
@@ -90,8 +100,13 @@ final class Fitting implements AutoCloseable {
   /** Does fits, and shows how far they have come. */
   List<SiteResult> fit(String what, List<SiteFits.Job> jobs) {
     try (Progress progress = verb.progress(what, jobs.size())) {
-      return fits().fit(jobs, options.workers(), r -> progress.step());
+      return fits().fit(jobs, engine, progress::step);
     }
+  }
+
+  /** Gives back the machines that fits ran on; there are no more fits. */
+  void noMoreFits() {
+    engine.close();
   }
 
   private List<List<SiteResult>> grouped(List<SiteResult> results, int each) {
@@ -129,6 +144,7 @@ final class Fitting implements AutoCloseable {
 
   @Override
   public void close() {
+    engine.close();
     capture.close();
   }
 }

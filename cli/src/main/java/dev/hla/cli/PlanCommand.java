@@ -69,6 +69,8 @@ final class PlanCommand extends Verb {
   @Option(names = "--force", description = "replace existing files")
   boolean force;
 
+  @Mixin FitOptions engines;
+
   @Mixin SiteOptions sites;
 
   @Mixin CalibrationOptions calibration;
@@ -86,8 +88,9 @@ final class PlanCommand extends Verb {
     List<AttentionSite> chosen = sites.choose(source, RankSpec.parse("1")).choices().stream().map(Choice::site).toList();
     PlanSearch.Budget budget = new PlanSearch.Budget(count(chosen.size()), speedup, maxError);
     Path folder = work != null ? work : output.resolveSibling(output.getFileName() + ".work");
-    try (Fitting fitting = new Fitting(this, source, chosen, calibration, folder)) {
+    try (Fitting fitting = new Fitting(this, source, chosen, calibration, engines.open(calibration), folder)) {
       List<List<SiteResult>> fits = fitting.fit("fit", designs, steps);
+      fitting.noMoreFits();
       PlanSearch search = new PlanSearch(source, chosen, fits, fitting.heldOut(), calibration.session(), seconds);
       try (Progress progress = progress("measure", chosen.size())) {
         search.measure(progress::step);

@@ -9,6 +9,7 @@ import dev.hla.converter.attention.AttentionSite;
 import dev.hla.converter.rewrite.Choice;
 import dev.hla.converter.rewrite.Kept;
 import dev.hla.converter.rewrite.Plan;
+import dev.hla.distill.FitEngine;
 import dev.hla.distill.FitSettings;
 import dev.hla.distill.MapDesign;
 import dev.hla.distill.ModelError;
@@ -112,7 +113,7 @@ final class ReportCommand extends Verb {
     List<AttentionSite> chosen = plan.choices().stream().map(Choice::site).toList();
     Map<String, SiteMaps> fitted = new LinkedHashMap<>();
     plan.choices().forEach(choice -> fitted.put(choice.site().name(), choice.maps()));
-    try (Fitting fitting = new Fitting(this, source, chosen, calibration, work); ModelError error = fitting.modelError()) {
+    try (Fitting fitting = new Fitting(this, source, chosen, calibration, FitEngine.threads(calibration.workers()), work); ModelError error = fitting.modelError()) {
       List<Site> sites = sites(fitting, chosen, fitted);
       OutputErrors errors = OutputErrors.measure(error, fitted, fitting, calibration, TIMES);
       SampledClips sampled = null;

@@ -9,6 +9,7 @@ import dev.hla.converter.SiteMaps;
 import dev.hla.converter.attention.AttentionFinder;
 import dev.hla.converter.attention.AttentionSite;
 import dev.hla.distill.Capture;
+import dev.hla.distill.FitEngine;
 import dev.hla.distill.FitSettings;
 import dev.hla.distill.FolderCalibration;
 import dev.hla.distill.MapDesign;
@@ -64,7 +65,7 @@ class PaddedTextTest {
         Refinement refinement = new Refinement(model, sites, calibration, TEXTS, Refinement.Settings.of(1, 0), SETTINGS)) {
       capture.fill(TEXTS, SETTINGS, () -> {});
       FitSettings settings = FitSettings.of(MapDesign.parse("4^2,1"), 2, 0);
-      SiteResult fit = new SiteFits(capture, TEXTS - 1, TEXTS, null).fit(List.of(new SiteFits.Job(0, settings)), 1, r -> {}).get(0);
+      SiteResult fit = new SiteFits(capture, TEXTS - 1, TEXTS, null).fit(List.of(new SiteFits.Job(0, settings)), FitEngine.threads(1), () -> {}).get(0);
       Map<String, SiteMaps> maps = Map.of(fit.site(), fit.maps());
       try (ModelSession converted = error.converted(maps)) {
         return new Worth(fit, error.of(converted, texts), refinement.refine(maps, null, 1, () -> {}).get(fit.site()));

@@ -1,5 +1,6 @@
 package dev.hla.converter;
 
+import java.io.Serializable;
 import java.util.Arrays;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
@@ -11,7 +12,7 @@ import java.util.stream.IntStream;
  * @param ranks rank of each factor
  * @param powers power of each factor
  */
-public record RankSpec(int[] ranks, int[] powers) {
+public record RankSpec(int[] ranks, int[] powers) implements Serializable {
   /** Most factors that the operator takes. */
   public static final int MAX_FACTORS = 8;
   /** Highest power of one factor. */

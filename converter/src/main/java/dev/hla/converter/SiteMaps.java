@@ -1,5 +1,6 @@
 package dev.hla.converter;
 
+import java.io.Serializable;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -15,7 +16,8 @@ import java.util.Random;
  * @param query the map of queries
  * @param key the map of keys
  */
-public record SiteMaps(int[] ranks, int[] powers, List<Activation> activations, float epsilon, Side query, Side key) {
+public record SiteMaps(int[] ranks, int[] powers, List<Activation> activations, float epsilon, Side query, Side key)
+    implements Serializable {
   /** An epsilon that is safe for every kind of map. */
   public static final float DEFAULT_EPSILON = 1e-6f;
 
@@ -50,7 +52,7 @@ public record SiteMaps(int[] ranks, int[] powers, List<Activation> activations, 
    * @param bias b [H, R]
    * @param hidden the hidden layer, if there is one
    */
-  public record Side(int heads, int headDim, int width, float[] weight, float[] bias, Optional<Hidden> hidden) {
+  public record Side(int heads, int headDim, int width, float[] weight, float[] bias, Optional<Hidden> hidden) implements Serializable {
     /** Checks that the arrays have the sizes said. */
     public Side {
       if (heads < 1 || headDim < 1 || width < 1) {
@@ -77,6 +79,17 @@ public record SiteMaps(int[] ranks, int[] powers, List<Activation> activations, 
       return hidden.isPresent() && weightRows() != hidden.get().width;
     }
 
+    private Object writeReplace() {
+      return new Sent(heads, headDim, width, weight, bias, hidden.orElse(null));
+    }
+
+    /** What of a side is serialized: an Optional cannot be. */
+    private record Sent(int heads, int headDim, int width, float[] weight, float[] bias, Hidden hidden) implements Serializable {
+      private Object readResolve() {
+        return new Side(heads, headDim, width, weight, bias, Optional.ofNullable(hidden));
+      }
+    }
+
     private static void requireLength(String what, float[] array, long length) {
       if (array.length != length) {
         throw new HlaException(what + " has " + array.length + " numbers; " + length + " expected");
@@ -91,7 +104,7 @@ public record SiteMaps(int[] ranks, int[] powers, List<Activation> activations, 
    * @param weight W1 [H, d, h]
    * @param bias b1 [H, h]
    */
-  public record Hidden(int width, float[] weight, float[] bias) {}
+  public record Hidden(int width, float[] weight, float[] bias) implements Serializable {}
 
   /** The ranks and powers. */
   public RankSpec spec() {

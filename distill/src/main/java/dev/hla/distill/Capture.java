@@ -41,7 +41,7 @@ public final class Capture implements AutoCloseable {
    */
   public static Capture open(OnnxModel model, List<AttentionSite> sites, Calibration calibration, Path folder) {
     return new Capture(model, List.copyOf(sites), calibration,
-        CaptureFolder.open(folder, digest(model) + " " + calibration.identity(), sites));
+        CaptureFolder.open(folder, digest(model) + " " + calibration.identity(), sites.stream().map(CapturedSite::of).toList()));
   }
 
   /**
@@ -76,6 +76,7 @@ public final class Capture implements AutoCloseable {
         folder.append(sample);
         onSample.run();
       }
+      folder.force();
     }
   }
 
@@ -120,13 +121,9 @@ public final class Capture implements AutoCloseable {
     return sites;
   }
 
-  /** The samples of each site, in the order of the sites. */
-  List<SiteData> sites() {
-    List<SiteData> data = new ArrayList<>();
-    for (int k = 0; k < sites.size(); k++) {
-      data.add(folder.site(k));
-    }
-    return data;
+  /** Where the samples are; other processes may read them there. */
+  Path folder() {
+    return folder.path();
   }
 
   /** Of the model's structure and the weights inside the file. */

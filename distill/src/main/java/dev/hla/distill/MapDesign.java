@@ -3,6 +3,7 @@ package dev.hla.distill;
 import dev.hla.converter.Activation;
 import dev.hla.converter.HlaException;
 import dev.hla.converter.RankSpec;
+import java.io.Serializable;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
@@ -14,7 +15,7 @@ import java.util.Locale;
  * @param activations one for each factor
  * @param hidden units of a hidden layer beside the linear map, 0 for none
  */
-public record MapDesign(RankSpec spec, List<Activation> activations, int hidden) {
+public record MapDesign(RankSpec spec, List<Activation> activations, int hidden) implements Serializable {
   private static final int MOST_PLAIN = 1024;
 
   /** Keeps a copy and checks the count. */

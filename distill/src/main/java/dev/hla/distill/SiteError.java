@@ -1,12 +1,14 @@
 package dev.hla.distill;
 
+import java.io.Serializable;
+
 /**
  * How far a site's attention is from the original's, over all samples and tokens: |y - o| / |o|.
  *
  * @param all over all heads together
  * @param heads of each head
  */
-public record SiteError(double all, double[] heads) {
+public record SiteError(double all, double[] heads) implements Serializable {
   /** From sums of squares of each head. */
   static SiteError of(double[] difference, double[] original) {
     double[] heads = new double[difference.length];

@@ -50,7 +50,7 @@ final class SiteFit {
         throw new HlaException(data.name() + ": the fit was interrupted; it goes on from its last checkpoint when started again");
       }
       step(weights, adam, variance, step);
-      if ((step + 1) % FitCheckpoint.EVERY == 0) {
+      if ((step + 1) % FitCheckpoint.EVERY == 0 || step + 1 == settings.steps()) {
         checkpoint.save(List.of(adam), step + 1);
       }
     }

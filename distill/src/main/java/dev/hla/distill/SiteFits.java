@@ -3,15 +3,15 @@ package dev.hla.distill;
 import dev.hla.converter.HlaException;
 import dev.hla.converter.SiteMaps;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Future;
-import java.util.function.Consumer;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 
 /**
- * Fits maps to many sites, as many at a time as there are threads. A fit takes one thread and depends on nothing but its
- * own samples, settings and seed, so the maps are the same whatever else runs.
+ * Fits maps to many sites, side by side in a {@link FitEngine}. A fit takes one thread and depends on nothing but its own
+ * samples, settings and seed, so the maps are the same whatever else runs.
  */
 public final class SiteFits {
   /**
@@ -43,50 +43,45 @@ public final class SiteFits {
   /**
    * Does all jobs.
    *
-   * @param onResult called with every result as it comes, from one thread at a time
+   * @param onFit called as fits end, from one thread at a time
    * @return the results, in the order of the jobs
+   * @throws HlaException where fits failed, when the others are done; the message names their sites and the first reason
    */
-  public List<SiteResult> fit(List<Job> jobs, int threads, Consumer<SiteResult> onResult) {
-    try (Workers pool = new Workers(Math.min(threads, jobs.size()))) {
-      List<Future<SiteResult>> futures = new ArrayList<>();
-      for (Job job : jobs) {
-        futures.add(pool.submit(() -> {
-          SiteResult result = fit(job);
-          synchronized (this) {
-            onResult.accept(result);
-          }
-          return result;
-        }));
-      }
-      List<SiteResult> results = new ArrayList<>();
-      for (Future<SiteResult> future : futures) {
-        results.add(get(future));
-      }
-      return results;
+  public List<SiteResult> fit(List<Job> jobs, FitEngine engine, Runnable onFit) {
+    List<FitTask> tasks = jobs.stream().map(this::task).toList();
+    return results(tasks, engine.fit(tasks, onFit));
+  }
+
+  static List<SiteResult> results(List<FitTask> tasks, List<FitOutcome> outcomes) {
+    List<Integer> failed = IntStream.range(0, tasks.size()).filter(i -> outcomes.get(i).failure() != null).boxed().toList();
+    if (!failed.isEmpty()) {
+      String others = failed.stream().skip(1).map(i -> tasks.get(i).name()).distinct().collect(Collectors.joining(", "));
+      boolean kept = tasks.get(0).checkpoint() != null && failed.size() < tasks.size();
+      throw new HlaException(outcomes.get(failed.get(0)).failure() + (others.isEmpty() ? "" : "; these sites failed as well: " + others)
+          + (kept ? "; the other fits are kept for a start with the same options" : ""));
     }
+    return outcomes.stream().map(FitOutcome::result).toList();
+  }
+
+  private FitTask task(Job job) {
+    // The text's hash is the same in every process, which an enum's is not.
+    String name = "fit-" + job.site() + "-" + Integer.toHexString(job.settings().toString().hashCode()) + "-" + fitted + ".npz";
+    return new FitTask(capture.folder().toAbsolutePath().toString(), job.site(), capture.observed().get(job.site()).name(), fitted, total,
+        checkpoints == null ? null : checkpoints.resolve(name).toAbsolutePath().toString(), job.settings());
   }
 
   /** The error of maps that are there already, on the held-out samples of site number {@code site}. */
   public SiteError error(int site, SiteMaps maps) {
-    return SiteMeasure.of(heldOut(site), MapWeights.of(maps));
+    try (CapturedData data = CapturedData.open(capture.folder(), site)) {
+      return SiteMeasure.of(data.range(fitted, total), MapWeights.of(maps));
+    }
   }
 
   /** The error of the mean of the values in place of attention, on the held-out samples of site number {@code site}. */
   public SiteError meanOfValues(int site) {
-    return SiteMeasure.ofMean(heldOut(site));
-  }
-
-  private SiteData heldOut(int site) {
-    return capture.sites().get(site).range(fitted, total);
-  }
-
-  private SiteResult fit(Job job) {
-    SiteData data = capture.sites().get(job.site());
-    FitSettings settings = job.settings();
-    // The text's hash is the same in every process, which an enum's is not.
-    String name = "fit-" + job.site() + "-" + Integer.toHexString(settings.toString().hashCode()) + "-" + fitted + ".npz";
-    FitCheckpoint checkpoint = new FitCheckpoint(checkpoints == null ? null : checkpoints.resolve(name));
-    return new SiteFit(data.range(0, fitted), data.range(fitted, total), settings).fit(checkpoint);
+    try (CapturedData data = CapturedData.open(capture.folder(), site)) {
+      return SiteMeasure.ofMean(data.range(fitted, total));
+    }
   }
 
   /** What a task gave; throws what it threw. */

@@ -1,6 +1,7 @@
 package dev.hla.distill;
 
 import dev.hla.converter.SiteMaps;
+import java.io.Serializable;
 import java.util.List;
 
 /**
@@ -16,4 +17,4 @@ import java.util.List;
  * @param seconds spent
  */
 public record SiteResult(String site, MapDesign design, SiteMaps maps, SiteError error, SiteError mean, SiteError start, List<String> notes,
-    double seconds) {}
+    double seconds) implements Serializable {}

@@ -18,15 +18,16 @@ final class Workers implements AutoCloseable {
   private final Thread hook = new Thread(this::stop);
 
   Workers(int count) {
-    pool = Executors.newFixedThreadPool(Math.max(1, count), work -> new Thread(() -> {
-      Torch.oneThread();
-      work.run();
-    }, "distill"));
+    pool = Executors.newFixedThreadPool(Math.max(1, count), work -> new Thread(work, "distill"));
     Runtime.getRuntime().addShutdownHook(hook);
   }
 
   <T> Future<T> submit(Callable<T> task) {
-    return pool.submit(task);
+    return pool.submit(() -> {
+      // Here, so that where PyTorch cannot be loaded the task fails: a thread that dies before it takes the task would leave it waiting.
+      Torch.oneThread();
+      return task.call();
+    });
   }
 
   private void stop() {

@@ -38,12 +38,14 @@ class CaptureTest {
   void whatIsCapturedIsTheAttentionInAllItsParts() throws IOException {
     try (Capture capture = capture(folder, 3)) {
       capture.fill(2, SETTINGS, () -> {});
-      for (SiteData site : capture.sites()) {
-        SiteSample s = site.sample(1);
-        assertEquals(4, s.heads());
-        assertEquals(2 * 8 * 4, s.queries());
-        assertEquals(site.name().contains("cross") ? 4 : s.queries(), s.keys());
-        assertArrayEquals(softmax(s, site.scale()), s.output(), 2e-4f, site.name());
+      for (int k = 0; k < 2; k++) {
+        try (CapturedData site = CapturedData.open(folder, k)) {
+          SiteSample s = site.sample(1);
+          assertEquals(4, s.heads());
+          assertEquals(2 * 8 * 4, s.queries());
+          assertEquals(site.name().contains("cross") ? 4 : s.queries(), s.keys());
+          assertArrayEquals(softmax(s, site.scale()), s.output(), 2e-4f, site.name());
+        }
       }
     }
   }
@@ -63,7 +65,6 @@ class CaptureTest {
     Files.writeString(parts.resolve("samples.jsonl"), "[[123,4", StandardOpenOption.APPEND);
     try (Capture capture = capture(parts, 3)) {
       capture.fill(5, SETTINGS, () -> {});
-      assertEquals(5, capture.sites().get(0).size());
     }
     for (String file : List.of("site-0.f32", "site-1.f32", "samples.jsonl")) {
       assertEquals(-1, Files.mismatch(whole.resolve(file), parts.resolve(file)), file);
