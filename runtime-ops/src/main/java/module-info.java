@@ -2,8 +2,8 @@
  * Registers the operators with ONNX Runtime ({@link dev.hla.runtime.HlaOperators}) and runs, compares and samples models
  * ({@link dev.hla.runtime.ModelSession}, {@link dev.hla.runtime.Verification}, {@link dev.hla.runtime.FlowSampler}).
  */
-// ONNX Runtime is an automatic module, with a name of its own in its manifest.
-@SuppressWarnings({"requires-automatic", "requires-transitive-automatic"})
+// ONNX Runtime is an automatic module, with a name of its own in its manifest; the command is compiled later.
+@SuppressWarnings({"requires-automatic", "requires-transitive-automatic", "module"})
 module dev.hla.runtime {
   requires transitive com.microsoft.onnxruntime;
   requires transitive dev.hla.converter;
@@ -12,4 +12,6 @@ module dev.hla.runtime {
   requires java.management;
 
   exports dev.hla.runtime;
+
+  exports dev.hla.runtime.measure to dev.hla.cli;
 }

@@ -4,7 +4,7 @@ import dev.hla.converter.HlaException;
 import dev.hla.converter.RankSpec;
 import dev.hla.runtime.ElementType;
 import dev.hla.runtime.Machine;
-import dev.hla.runtime.ProcessMemory;
+import dev.hla.runtime.measure.ProcessMemory;
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
 import java.nio.charset.StandardCharsets;

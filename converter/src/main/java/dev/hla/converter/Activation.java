@@ -6,11 +6,15 @@ import java.util.stream.Collectors;
 
 /** What a factor's slice of {@code z = x W + b} passes through to become features. */
 public enum Activation {
+  /** z itself. */
   IDENTITY,
+  /** log(1 + exp(z)), positive. */
   SOFTPLUS,
+  /** max(z, 0). */
   RELU,
+  /** exp(z), positive; for gates. */
   EXP,
-  /** Over the factor's own features, so that they add up to 1. */
+  /** exp(z) / sum exp(z) over the factor's own features, so that they add up to 1. */
   SOFTMAX;
 
   /** Whether each feature depends on its own number alone; only such activations fit in the fused operator. */

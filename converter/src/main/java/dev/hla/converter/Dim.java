@@ -27,12 +27,14 @@ public final class Dim {
     this.terms = terms;
   }
 
+  /** A size that is known. */
   public static Dim of(long value) {
     TreeMap<String, Long> t = new TreeMap<>();
     t.put("", value);
     return new Dim(t);
   }
 
+  /** A size that the file names. */
   public static Dim symbol(String name) {
     TreeMap<String, Long> t = new TreeMap<>();
     t.put(name.length() > LONGEST ? UNNAMED + Integer.toHexString(name.hashCode()) : name.replace('*', '×'), 1L);
@@ -50,11 +52,16 @@ public final class Dim {
     return symbol(UNNAMED + place);
   }
 
+  /** Whether it is a plain number. */
   public boolean isStatic() {
     return terms.isEmpty() || (terms.size() == 1 && terms.firstKey().isEmpty());
   }
 
-  /** The value of a static dimension. */
+  /**
+   * The value of a static dimension.
+   *
+   * @throws IllegalStateException if it is symbolic
+   */
   public long value() {
     if (!isStatic()) {
       throw new IllegalStateException(this + " is symbolic");
@@ -62,20 +69,24 @@ public final class Dim {
     return terms.isEmpty() ? 0 : terms.get("");
   }
 
+  /** Whether it is this number. */
   public boolean is(long value) {
     return isStatic() && value() == value;
   }
 
+  /** The sum. */
   public Dim plus(Dim other) {
     TreeMap<String, Long> t = new TreeMap<>(terms);
     other.terms.forEach((m, c) -> t.merge(m, c, Long::sum));
     return sum(t);
   }
 
+  /** The difference. */
   public Dim minus(Dim other) {
     return plus(other.times(of(-1)));
   }
 
+  /** The product. */
   public Dim times(Dim other) {
     TreeMap<String, Long> t = new TreeMap<>();
     terms.forEach((m1, c1) -> other.terms.forEach((m2, c2) -> t.merge(product(m1, m2), c1 * c2, Long::sum)));
@@ -134,6 +145,7 @@ public final class Dim {
     return String.join("*", symbols);
   }
 
+  /** The rest of the floor division; a symbol where it cannot be told. */
   public Dim modulo(Dim divisor) {
     if (isStatic() && divisor.isStatic() && divisor.value() != 0) {
       return of(Math.floorMod(value(), divisor.value()));

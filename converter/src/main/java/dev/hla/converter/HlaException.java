@@ -5,10 +5,12 @@ package dev.hla.converter;
  * expected, what came, and what to do; the command line prints it without a stack trace.
  */
 public class HlaException extends RuntimeException {
+  /** With a message of one line. */
   public HlaException(String message) {
     super(message);
   }
 
+  /** With a message of one line, and what it came from, for --debug. */
   public HlaException(String message, Throwable cause) {
     super(message, cause);
   }

@@ -5,16 +5,25 @@ import java.util.Locale;
 
 /** The element types that tensors of a model and .npy files share. */
 public enum ElementType {
+  /** IEEE 754 binary32. */
   FLOAT32(4, "f4", OnnxJavaType.FLOAT),
+  /** IEEE 754 binary64. */
   FLOAT64(8, "f8", OnnxJavaType.DOUBLE),
+  /** IEEE 754 binary16. */
   FLOAT16(2, "f2", OnnxJavaType.FLOAT16),
   /** .npy has no name for it; the ml_dtypes package writes two raw bytes, V2, and so does this one. */
   BFLOAT16(2, "V2", OnnxJavaType.BFLOAT16),
+  /** Signed, 8 bits. */
   INT8(1, "i1", OnnxJavaType.INT8),
+  /** Signed, 16 bits. */
   INT16(2, "i2", OnnxJavaType.INT16),
+  /** Signed, 32 bits. */
   INT32(4, "i4", OnnxJavaType.INT32),
+  /** Signed, 64 bits. */
   INT64(8, "i8", OnnxJavaType.INT64),
+  /** Unsigned, 8 bits. */
   UINT8(1, "u1", OnnxJavaType.UINT8),
+  /** One byte, 0 or 1. */
   BOOL(1, "b1", OnnxJavaType.BOOL);
 
   private final int bytes;

@@ -61,14 +61,17 @@ public final class Tensor {
     return (int) bytes;
   }
 
+  /** The type of the elements. */
   public ElementType type() {
     return type;
   }
 
+  /** A copy of the sizes of all axes. */
   public long[] shape() {
     return shape.clone();
   }
 
+  /** The number of axes. */
   public int rank() {
     return shape.length;
   }

@@ -4,6 +4,7 @@ import java.util.Locale;
 
 /** How a mask acts on the scores. */
 public enum MaskKind {
+  /** No mask, or one that is zero everywhere. */
   NONE,
   /** The same for every query: exact in Hadamard attention, as factors on the keys' features. */
   KEY,

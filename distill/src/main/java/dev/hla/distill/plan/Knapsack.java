@@ -19,7 +19,7 @@ import java.util.Optional;
  *
  * (Lagrangian relaxation), so a sum whose bound exceeds that solution is dropped.
  */
-public final class Knapsack {
+final class Knapsack {
   private static final int BEAM = 64;
   private static final int SEARCH = 50;
   /** Sums in another order differ by rounding; a bound must not cut what it equals. */
@@ -40,7 +40,7 @@ public final class Knapsack {
    * @param value what is made small
    * @param counts whether it is one of those that are counted
    */
-  public record Option(double weight, double value, boolean counts) {}
+  record Option(double weight, double value, boolean counts) {}
 
   private record Sum(double weight, double value, int counted, int option, Sum before) {}
 
@@ -62,7 +62,7 @@ public final class Knapsack {
    * @param count how many options that count are taken, or null for any number
    * @return the number of the option of each group; empty where no set is within the limits
    */
-  public static Optional<int[]> solve(List<List<Option>> groups, double limit, Integer count) {
+  static Optional<int[]> solve(List<List<Option>> groups, double limit, Integer count) {
     Knapsack knapsack = new Knapsack(groups, limit, count);
     knapsack.chooseMultipliers();
     Sum good = knapsack.run(Double.POSITIVE_INFINITY, BEAM);

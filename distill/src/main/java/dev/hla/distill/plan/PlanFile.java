@@ -30,6 +30,7 @@ import java.util.List;
 public record PlanFile(String format, String model, String maps, String budget, String machine, double modelMillis, double attentionShare,
     double mostSpeedup, double predictedMillis, double convertedMillis, double predictedError, double measuredError, Double refinedError,
     List<Site> sites) {
+  /** What the file says it is. */
   public static final String FORMAT = "hla-plan/1";
 
   private static final JsonMapper JSON = JsonMapper.builder().enable(SerializationFeature.INDENT_OUTPUT)
@@ -45,6 +46,7 @@ public record PlanFile(String format, String model, String maps, String budget, 
    * @param choices all that was measured
    */
   public record Site(String name, String choice, double effect, double softmaxMillis, String reason, List<Measured> choices) {
+    /** The choice of a site that stays as it is. */
     public static final String SOFTMAX = "softmax";
   }
 

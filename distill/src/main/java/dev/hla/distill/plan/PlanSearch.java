@@ -87,6 +87,7 @@ public final class PlanSearch {
     return Math.min(1, measured.stream().mapToDouble(PlanFile.Site::softmaxMillis).sum() / modelMillis);
   }
 
+  /** Time of the original model. */
   public double modelMillis() {
     return modelMillis;
   }

@@ -1,4 +1,4 @@
-package dev.hla.runtime;
+package dev.hla.runtime.measure;
 
 import java.io.IOException;
 import java.lang.management.ManagementFactory;

@@ -1,4 +1,4 @@
-package dev.hla.runtime;
+package dev.hla.runtime.measure;
 
 import dev.hla.onnx.GraphProto;
 import dev.hla.onnx.ModelProto;
@@ -8,6 +8,10 @@ import dev.hla.onnx.TensorProto;
 import dev.hla.onnx.TensorShapeProto;
 import dev.hla.onnx.TypeProto;
 import dev.hla.onnx.ValueInfoProto;
+import dev.hla.runtime.ElementType;
+import dev.hla.runtime.HlaOperators;
+import dev.hla.runtime.ModelSession;
+import dev.hla.runtime.Tensor;
 import java.nio.file.Path;
 import java.util.Map;
 
