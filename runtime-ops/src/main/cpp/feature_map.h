@@ -81,9 +81,9 @@ void activate_nodes(const FeatureMap& map, float* nodes, int64_t stride, int64_t
 
 // ---- The product
 
-// W as [block][d][width] and b as one row, both of floats with zeros beyond R. Blocks are of 2 vectors, the last perhaps 1.
+// W of a head as [block][d][width] and b as one row, both of floats with zeros beyond R. Blocks are of 2 vectors, the last perhaps 1.
 template <typename E>
-void pack_map(const FeatureMap& map, int64_t features, float* weight, float* bias) {
+void pack_map(const FeatureMap& map, int64_t head, int64_t features, float* weight, float* bias) {
   using S = typename E::Storage;
   const int64_t padded = padded_features(features);
   const auto row = [&](const void* from, int64_t index, int64_t column) {
@@ -92,11 +92,11 @@ void pack_map(const FeatureMap& map, int64_t features, float* weight, float* bia
     return present >= kLanes ? load_as<E>(source) : load_part<E>(source, present);
   };
   for (int64_t column = 0; column < padded; column += kLanes) {
-    store(bias + column, row(map.bias, 0, column));
+    store(bias + column, row(map.bias, head, column));
     const int64_t block = column / (2 * kLanes) * 2 * kLanes;
     const int64_t width = smaller(2 * kLanes, padded - block);
     for (int64_t k = 0; k < map.width; ++k) {
-      store(weight + block * map.width + k * width + (column - block), row(map.weight, k, column));
+      store(weight + block * map.width + k * width + (column - block), row(map.weight, head * map.width + k, column));
     }
   }
 }
@@ -130,34 +130,46 @@ void map_tile(const float* __restrict x, const float* __restrict weight, int64_t
   }
 }
 
-// Floats that map_rows needs: packed weights and bias, rows of x, rows of z.
-HLA_INLINE int64_t map_floats(int64_t features, int64_t width, int64_t tokens) {
+// Floats that map_rows needs: packed weights and biases, rows of x, rows of z.
+HLA_INLINE int64_t map_floats(int64_t features, int64_t width, int64_t tokens, int64_t heads) {
   if (width == 0) return 0;
   const int64_t padded = padded_features(features);
-  return (width + 1) * padded + kOutputTokens * kMapDepth + round_up(tokens, kOutputTokens) * padded;
+  return heads * (width + 1) * padded + kOutputTokens * kMapDepth + round_up(tokens, kOutputTokens) * padded;
 }
 
 // Where map_rows keeps its things in scratch memory.
 struct MapScratch {
-  float* weight;
-  float* bias;
+  float* weights;  // packed, of all heads
   float* x;
   float* z;  // [tokens][padded features]
+  int64_t weight_floats;
+  int64_t head_floats;
 
-  HLA_INLINE MapScratch(float* memory, int64_t features, int64_t width)
-      : weight(memory),
-        bias(weight + width * padded_features(features)),
-        x(bias + padded_features(features)),
-        z(x + kOutputTokens * kMapDepth) {}
+  HLA_INLINE MapScratch(float* memory, int64_t features, int64_t width, int64_t heads)
+      : weights(memory),
+        x(weights + heads * (width + 1) * padded_features(features)),
+        z(x + kOutputTokens * kMapDepth),
+        weight_floats(width * padded_features(features)),
+        head_floats(weight_floats + padded_features(features)) {}
+
+  HLA_INLINE float* weight(int64_t head) const { return weights + head * head_floats; }
+  HLA_INLINE float* bias(int64_t head) const { return weight(head) + weight_floats; }
 };
 
-// z = x W + b for tokens [first, first + tokens), before activation.
+// Packs the maps of all heads, where there are any.
 template <typename E>
-void map_rows(const ConstRows& rows, int64_t first, int64_t tokens, const FeatureMap& map, int64_t features,
+void pack_maps(const FeatureMap& map, int64_t features, int64_t heads, const MapScratch& scratch) {
+  if (map.weight == nullptr) return;
+  for (int64_t head = 0; head < heads; ++head) pack_map<E>(map, head, features, scratch.weight(head), scratch.bias(head));
+}
+
+// z = x W + b for tokens [first, first + tokens) of a head, before activation.
+template <typename E>
+void map_rows(const ConstRows& rows, int64_t head, int64_t first, int64_t tokens, const FeatureMap& map, int64_t features,
               const MapScratch& scratch) {
   using S = typename E::Storage;
   const int64_t padded = padded_features(features);
-  const S* const base = static_cast<const S*>(rows.data) + first * rows.stride;
+  const S* const base = static_cast<const S*>(rows.data) + head * rows.head_stride + first * rows.stride;
   for (int64_t begin = 0; begin < tokens; begin += kOutputTokens) {
     const int64_t count = smaller(kOutputTokens, tokens - begin);
     for (int64_t k = 0; k < map.width; k += kMapDepth) {
@@ -173,9 +185,9 @@ void map_rows(const ConstRows& rows, int64_t first, int64_t tokens, const Featur
       }
       for (int64_t block = 0; block < padded; block += 2 * kLanes) {
         const int64_t width = smaller(2 * kLanes, padded - block);
-        const float* weight = scratch.weight + block * map.width + k * width;
+        const float* weight = scratch.weight(head) + block * map.width + k * width;
         const auto tile = width == kLanes ? map_tile<1> : map_tile<2>;
-        tile(scratch.x, weight, depth, k == 0 ? scratch.bias + block : nullptr, scratch.z + begin * padded + block,
+        tile(scratch.x, weight, depth, k == 0 ? scratch.bias(head) + block : nullptr, scratch.z + begin * padded + block,
              padded);
       }
     }

@@ -28,14 +28,16 @@ struct PlanView {
   const float* weights;  // [D] multinomial counts, or null where all are 1
 };
 
-// Tokens' rows in memory: row t begins `t * stride` elements after data.
+// Tokens' rows in memory: row t of head h begins `t * stride + h * head_stride` elements after data.
 struct ConstRows {
   const void* data;
   int64_t stride;
+  int64_t head_stride;
 };
 struct MutableRows {
   void* data;
   int64_t stride;
+  int64_t head_stride;
 };
 
 enum class Activation : int { kIdentity, kSoftplus, kRelu, kExp };
@@ -49,23 +51,26 @@ struct ActivationRun {
 
 // Features are computed from rows of `width` numbers x: activation(x W + b). Where weight is null, features are given.
 struct FeatureMap {
-  const void* weight;  // [width][R]
-  const void* bias;    // [R]
+  const void* weight;  // [heads][width][R]
+  const void* bias;    // [heads][R]
   int64_t width;
   const ActivationRun* activations;
   int64_t activation_count;
 };
 
-// Adds nothing, overwrites: state = sum over tokens of row(t) x [value(t), 1], weights applied.
+// Adds nothing, overwrites: state = sum over tokens of row(t) x [value(t), 1], weights applied. Of several heads, which take
+// turns every hundred tokens or so: for rows that hold the heads side by side.
 struct StateJob {
   PlanView plan;
   Element element;
+  int64_t heads;
   int64_t tokens;
   int64_t value_width;  // dv
   ConstRows features;  // or x, where there is a map
   FeatureMap map;
   ConstRows value;
   float* state;
+  int64_t state_stride;  // floats from one head's state to the next
   void* scratch;
 };
 
@@ -73,6 +78,7 @@ struct StateJob {
 struct OutputJob {
   PlanView plan;
   Element element;
+  int64_t heads;
   int64_t tokens;
   int64_t value_width;
   ConstRows features;  // or x, where there is a map
@@ -80,6 +86,7 @@ struct OutputJob {
   MutableRows output;
   float epsilon;
   const float* state;
+  int64_t state_stride;
   void* scratch;
 };
 
@@ -88,7 +95,8 @@ struct Kernel {
   const char* description;  // tile shapes, for people
   int64_t output_step;      // the output pass is at its best on a multiple of this many tokens
   int64_t (*state_floats)(int64_t size, int64_t value_width);
-  int64_t (*scratch_floats)(const PlanView& plan, int64_t value_width, int64_t map_width);  // map_width 0: no map
+  // For jobs of so many heads; map_width 0: no map.
+  int64_t (*scratch_floats)(const PlanView& plan, int64_t value_width, int64_t map_width, int64_t heads);
   void (*state)(const StateJob& job);
   void (*output)(const OutputJob& job);
   void (*add)(float* into, const float* from, int64_t count);

@@ -26,6 +26,12 @@
 //                                more than they saved where rows are apart. The tile's own output lines come the same way.
 //                                Ranks 64: 65 to 82 %, 256: 78 to 86 %. Fused, 16,16 / 16^2 / 32,32: 85.0, 78.2, 91.5 to
 //                                88.0, 85.4, 91.9 %. Asking for output lines earlier gave nothing.
+//   6  the same: where tokens lie before heads, several heads take turns chunk by chunk. Such a tensor's rows touch a page each,
+//                and one head alone goes through all pages for an eighth of each. Fused, BNHD, 16,16 / 16^2 / 22^2 / 32,32:
+//                71, 68, 70, 85 % to 83, 79.5, 80.5, 88.5 % (6, 6, 6 and 3 heads; with 2 heads 77 and 73 % at 16,16 and 16^2).
+//                States that outgrow L2 are no loss: one is read once a chunk.
+// Ranks 16,16 at other widths of values, version 6: dv 16 81 %, 64 91 %, 80 92 %, 96 93 %, 256 93 %; at dv = 1 the panels are
+// the work (9 ms for 4096 tokens of 12 heads, as at 16).
 // Also (Zen 5, version 4): AVX2 reaches 95 % of its own, lower peak, the baseline 65 % (its peak counts a multiply and an add as two). float16
 // and bfloat16 are 1 to 3 % faster than float. With the fused operator's maps (d = 128, softplus, their FLOPs counted) 16,16
 // runs at 82 % and 32,32 at 88 %; with tokens before heads (--layout BNHD, rows 6 KB apart) at 73 to 77 % and 80 to 86 %.
@@ -107,10 +113,10 @@ HLA_INLINE int64_t output_block(const PlanView& plan) {
 // Transposes rows of features into node rows 1 .. R: tile t of `per_tile` tokens fills lanes [t * kLanes, + per_tile) of
 // every node row, and zeros beyond the last token. Returns nothing; the node rows are `stride` floats apart.
 template <typename E>
-void load_features(const ConstRows& rows, int64_t first, int64_t tokens, int64_t per_tile, const PlanView& plan,
+void load_features(const ConstRows& rows, int64_t head, int64_t first, int64_t tokens, int64_t per_tile, const PlanView& plan,
                    float* nodes, int64_t stride) {
   using S = typename E::Storage;
-  const S* base = static_cast<const S*>(rows.data) + first * rows.stride;
+  const S* base = static_cast<const S*>(rows.data) + head * rows.head_stride + first * rows.stride;
   const int64_t width = plan.features;
   const int64_t tiles = (tokens + per_tile - 1) / per_tile;
   for (int64_t tile = 0; tile < tiles; ++tile) {
@@ -187,17 +193,38 @@ class Prefetcher {
   int64_t per_call_;
 };
 
+// What a pass over heads and tokens takes up after (head, first): the next head's rows of the same tokens, or the first
+// head's of the next.
+struct Next {
+  int64_t head;
+  int64_t first;
+  int64_t tokens;
+
+  HLA_INLINE Next(int64_t done_head, int64_t heads, int64_t done_first, int64_t step, int64_t total)
+      : head(done_head + 1 < heads ? done_head + 1 : 0),
+        first(head > 0 ? done_first : smaller(total, done_first + step)),
+        tokens(smaller(step, total - first)) {}
+};
+
+template <typename E>
+HLA_INLINE Prefetcher prefetch_rows(const ConstRows& rows, int64_t width, const Next& next, int64_t calls) {
+  using S = typename E::Storage;
+  const int64_t size = sizeof(S);
+  return {static_cast<const S*>(rows.data) + next.head * rows.head_stride + next.first * rows.stride, rows.stride * size,
+          width * size, next.tokens, calls};
+}
+
 // Features of tokens to node rows: given ones, or mapped ones.
 template <typename E>
-void prepare_nodes(const ConstRows& rows, const FeatureMap& map, const MapScratch& map_scratch, int64_t first,
-                   int64_t tokens, int64_t per_tile, const PlanView& plan, float* nodes, int64_t stride) {
+void prepare_nodes(const ConstRows& rows, const FeatureMap& map, const MapScratch& map_scratch, int64_t head,
+                   int64_t first, int64_t tokens, int64_t per_tile, const PlanView& plan, float* nodes, int64_t stride) {
   const int64_t lanes = (tokens + per_tile - 1) / per_tile * kLanes;
   if (map.weight == nullptr) {
-    load_features<E>(rows, first, tokens, per_tile, plan, nodes, stride);
+    load_features<E>(rows, head, first, tokens, per_tile, plan, nodes, stride);
   } else {
-    map_rows<E>(rows, first, tokens, map, plan.features, map_scratch);
-    const ConstRows mapped{map_scratch.z, padded_features(plan.features)};
-    load_features<Float32>(mapped, 0, tokens, per_tile, plan, nodes, stride);
+    map_rows<E>(rows, head, first, tokens, map, plan.features, map_scratch);
+    const ConstRows mapped{map_scratch.z, padded_features(plan.features), 0};
+    load_features<Float32>(mapped, 0, 0, tokens, per_tile, plan, nodes, stride);
     // Only a state chunk's lanes are its tokens in order; of an output group the lanes beyond a tile's tokens are unused.
     activate_nodes(map, nodes, stride, lanes, per_tile == kLanes ? tokens : lanes);
   }
@@ -276,11 +303,11 @@ void state_tile(const float* __restrict panel, const float* __restrict values, i
 
 // Values of a chunk as [block][token][width], zeros beyond dv. Rows are read whole, in the order of memory.
 template <typename E>
-void pack_values(const ConstRows& rows, int64_t first, int64_t tokens, int64_t value_width, float* packed,
+void pack_values(const ConstRows& rows, int64_t head, int64_t first, int64_t tokens, int64_t value_width, float* packed,
                  int64_t chunk) {
   using S = typename E::Storage;
   const Columns cols = columns(value_width);
-  const S* source = static_cast<const S*>(rows.data) + first * rows.stride;
+  const S* source = static_cast<const S*>(rows.data) + head * rows.head_stride + first * rows.stride;
   for (int64_t t = 0; t < tokens; ++t, source += rows.stride) {
     for (int64_t block = 0; block + 1 < cols.blocks; ++block) {
       float* target = packed + (block * chunk + t) * kWidth;
@@ -296,58 +323,12 @@ void pack_values(const ConstRows& rows, int64_t first, int64_t tokens, int64_t v
   }
 }
 
-template <typename E>
-void state_pass(const StateJob& job) {
-  using S = typename E::Storage;
-  constexpr int64_t kSize = sizeof(S);
-  const PlanView& plan = job.plan;
-  const Columns cols = columns(job.value_width);
-  const int64_t rows = padded_rows(plan.size);
-  const int64_t chunk = chunk_tokens(plan, cols.padded);
-  float* const denominators = job.state + rows * cols.padded;
-  __builtin_memset(job.state, 0, static_cast<uint64_t>(rows * (cols.padded + 1)) * sizeof(float));
-
-  float* const packed = static_cast<float*>(job.scratch);
-  float* const panel = packed + chunk * cols.blocks * kWidth;
-  float* const nodes = panel + kStateBlock * kChunk;
-  const MapScratch map_scratch(nodes + plan.nodes * chunk, plan.features, job.map.width);
-  const int64_t feature_bytes = (job.map.weight == nullptr ? plan.features : job.map.width) * kSize;
-  if (job.map.weight != nullptr) pack_map<E>(job.map, plan.features, map_scratch.weight, map_scratch.bias);
-
-  for (int64_t first = 0; first < job.tokens; first += chunk) {
-    const int64_t tokens = smaller(chunk, job.tokens - first);
-    const int64_t lanes = round_up(tokens, kLanes);
-    prepare_nodes<E>(job.features, job.map, map_scratch, first, tokens, kLanes, plan, nodes, chunk);
-    pack_values<E>(job.value, first, tokens, job.value_width, packed, chunk);
-
-    const int64_t after = first + tokens;
-    const int64_t next_tokens = smaller(chunk, job.tokens - after);
-    const int64_t calls = rows / kStateRows * cols.blocks * segments(tokens);
-    Prefetcher next_values(static_cast<const S*>(job.value.data) + after * job.value.stride, job.value.stride * kSize,
-                           job.value_width * kSize, next_tokens, calls);
-    Prefetcher next_features(static_cast<const S*>(job.features.data) + after * job.features.stride,
-                             job.features.stride * kSize, feature_bytes, next_tokens, calls);
-
-    Cursor cursor{plan.rows, 0};
-    for (int64_t begin = 0; begin < plan.size; begin += kStateBlock) {
-      const int64_t count = smaller(kStateBlock, plan.size - begin);
-      build_state_panel(cursor, count, nodes, chunk, lanes, panel, denominators + begin);
-      for (int64_t block = 0; block < cols.blocks; ++block) {
-        const int64_t width = block + 1 < cols.blocks ? kWidth : cols.last_width;
-        const float* values = packed + block * chunk * kWidth;
-        float* state = job.state + rows * block * kWidth + begin * width;
-        for (int64_t row = 0; row < count; row += kStateRows) {
-          const auto tile = width == kWidth ? state_tile<2> : state_tile<1>;
-          tile(panel + row * kChunk, values, tokens, state + row * width, next_values, next_features);
-        }
-      }
-    }
-  }
-
+void apply_weights(const PlanView& plan, const Columns& cols, float* head_state) {
   if (plan.weights == nullptr) return;
+  const int64_t rows = padded_rows(plan.size);
   for (int64_t block = 0; block < cols.blocks; ++block) {
     const int64_t width = block + 1 < cols.blocks ? kWidth : cols.last_width;
-    float* state = job.state + rows * block * kWidth;
+    float* state = head_state + rows * block * kWidth;
     for (int64_t row = 0; row < plan.size; ++row) {
       for (int64_t c = 0; c < width; c += kLanes) {
         float* target = state + row * width + c;
@@ -355,7 +336,58 @@ void state_pass(const StateJob& job) {
       }
     }
   }
+  float* const denominators = head_state + rows * cols.padded;
   for (int64_t row = 0; row < plan.size; ++row) denominators[row] *= plan.weights[row];
+}
+
+template <typename E>
+void state_pass(const StateJob& job) {
+  const PlanView& plan = job.plan;
+  const Columns cols = columns(job.value_width);
+  const int64_t rows = padded_rows(plan.size);
+  const int64_t chunk = chunk_tokens(plan, cols.padded);
+  for (int64_t head = 0; head < job.heads; ++head) {
+    __builtin_memset(job.state + head * job.state_stride, 0, static_cast<uint64_t>(rows * (cols.padded + 1)) * sizeof(float));
+  }
+
+  float* const packed = static_cast<float*>(job.scratch);
+  float* const panel = packed + chunk * cols.blocks * kWidth;
+  float* const nodes = panel + kStateBlock * kChunk;
+  const MapScratch map_scratch(nodes + plan.nodes * chunk, plan.features, job.map.width, job.heads);
+  const int64_t feature_width = job.map.weight == nullptr ? plan.features : job.map.width;
+  pack_maps<E>(job.map, plan.features, job.heads, map_scratch);
+
+  for (int64_t first = 0; first < job.tokens; first += chunk) {
+    const int64_t tokens = smaller(chunk, job.tokens - first);
+    const int64_t lanes = round_up(tokens, kLanes);
+    for (int64_t head = 0; head < job.heads; ++head) {
+      float* const head_state = job.state + head * job.state_stride;
+      float* const denominators = head_state + rows * cols.padded;
+      prepare_nodes<E>(job.features, job.map, map_scratch, head, first, tokens, kLanes, plan, nodes, chunk);
+      pack_values<E>(job.value, head, first, tokens, job.value_width, packed, chunk);
+
+      const Next next(head, job.heads, first, chunk, job.tokens);
+      const int64_t calls = rows / kStateRows * cols.blocks * segments(tokens);
+      Prefetcher next_values = prefetch_rows<E>(job.value, job.value_width, next, calls);
+      Prefetcher next_features = prefetch_rows<E>(job.features, feature_width, next, calls);
+
+      Cursor cursor{plan.rows, 0};
+      for (int64_t begin = 0; begin < plan.size; begin += kStateBlock) {
+        const int64_t count = smaller(kStateBlock, plan.size - begin);
+        build_state_panel(cursor, count, nodes, chunk, lanes, panel, denominators + begin);
+        for (int64_t block = 0; block < cols.blocks; ++block) {
+          const int64_t width = block + 1 < cols.blocks ? kWidth : cols.last_width;
+          const float* values = packed + block * chunk * kWidth;
+          float* state = head_state + rows * block * kWidth + begin * width;
+          for (int64_t row = 0; row < count; row += kStateRows) {
+            const auto tile = width == kWidth ? state_tile<2> : state_tile<1>;
+            tile(panel + row * kChunk, values, tokens, state + row * width, next_values, next_features);
+          }
+        }
+      }
+    }
+  }
+  for (int64_t head = 0; head < job.heads; ++head) apply_weights(plan, cols, job.state + head * job.state_stride);
 }
 
 // ---- Output pass
@@ -486,7 +518,6 @@ void output_pass(const OutputJob& job) {
   const PlanView& plan = job.plan;
   const Columns cols = columns(job.value_width);
   const int64_t rows = padded_rows(plan.size);
-  const float* const denominators = job.state + rows * cols.padded;
   const int64_t group = group_tiles(plan);
   const int64_t stride = group * kLanes;
   const int64_t block_rows = output_block(plan);
@@ -497,22 +528,25 @@ void output_pass(const OutputJob& job) {
   float* const scales = totals + group * kLanes;
   float* const sums = scales + group * kLanes;
   float* const nodes = sums + cols.blocks * group * kOutputTokens * kWidth;
-  const MapScratch map_scratch(nodes + plan.nodes * stride, plan.features, job.map.width);
-  const int64_t feature_bytes = (job.map.weight == nullptr ? plan.features : job.map.width) * kSize;
-  if (job.map.weight != nullptr) pack_map<E>(job.map, plan.features, map_scratch.weight, map_scratch.bias);
+  const MapScratch map_scratch(nodes + plan.nodes * stride, plan.features, job.map.width, job.heads);
+  const int64_t feature_width = job.map.weight == nullptr ? plan.features : job.map.width;
+  pack_maps<E>(job.map, plan.features, job.heads, map_scratch);
 
-  for (int64_t first = 0; first < job.tokens; first += group * kOutputTokens) {
-    const int64_t tokens = smaller(group * kOutputTokens, job.tokens - first);
+  const int64_t step = group * kOutputTokens;
+  for (int64_t turn = 0; turn < (job.tokens + step - 1) / step * job.heads; ++turn) {
+    const int64_t first = turn / job.heads * step;
+    const int64_t head = turn % job.heads;
+    const float* const head_state = job.state + head * job.state_stride;
+    const float* const denominators = head_state + rows * cols.padded;
+    const int64_t tokens = smaller(step, job.tokens - first);
     const int64_t tiles = (tokens + kOutputTokens - 1) / kOutputTokens;
-    prepare_nodes<E>(job.features, job.map, map_scratch, first, tokens, kOutputTokens, plan, nodes, stride);
+    prepare_nodes<E>(job.features, job.map, map_scratch, head, first, tokens, kOutputTokens, plan, nodes, stride);
     for (int64_t t = 0; t < tiles; ++t) store(totals + t * kLanes, vf{});
 
-    const int64_t after = first + tokens;
     const int64_t calls = (plan.size + block_rows - 1) / block_rows * cols.blocks * tiles * segments(block_rows);
-    Prefetcher next_features(static_cast<const S*>(job.features.data) + after * job.features.stride,
-                             job.features.stride * kSize, feature_bytes,
-                             smaller(group * kOutputTokens, job.tokens - after), calls);
-    S* const output = static_cast<S*>(job.output.data) + first * job.output.stride;
+    Prefetcher next_features =
+        prefetch_rows<E>(job.features, feature_width, Next(head, job.heads, first, step, job.tokens), calls);
+    S* const output = static_cast<S*>(job.output.data) + head * job.output.head_stride + first * job.output.stride;
 
     bool plain[kGroup];
     Cursor cursor{plan.rows, 0};
@@ -539,7 +573,7 @@ void output_pass(const OutputJob& job) {
       for (int64_t block = 0; block < cols.blocks; ++block) {
         const int64_t width = block + 1 < cols.blocks ? kWidth : cols.last_width;
         const int64_t present = smaller(width, job.value_width - block * kWidth);
-        const float* state = job.state + rows * block * kWidth + begin * width;
+        const float* state = head_state + rows * block * kWidth + begin * width;
         Prefetcher own_lines(output + block * kWidth, job.output.stride * kSize, present * kSize, last ? tokens : 0,
                              tiles * segments(count));
         for (int64_t tile = 0; tile < tiles; ++tile) {
@@ -561,15 +595,15 @@ int64_t state_floats(int64_t size, int64_t value_width) {
   return round_up(padded_rows(size) * (columns(value_width).padded + 1), 16);
 }
 
-int64_t scratch_floats(const PlanView& plan, int64_t value_width, int64_t map_width) {
+int64_t scratch_floats(const PlanView& plan, int64_t value_width, int64_t map_width, int64_t heads) {
   const Columns cols = columns(value_width);
   const int64_t chunk = chunk_tokens(plan, cols.padded);
   const int64_t state = chunk * cols.blocks * kWidth + kStateBlock * kChunk + plan.nodes * chunk +
-                        map_floats(plan.features, map_width, chunk);
+                        map_floats(plan.features, map_width, chunk, heads);
   const int64_t group = group_tiles(plan);
   const int64_t output = group * output_block(plan) * kLanes + 2 * group * kLanes +
                          cols.blocks * group * kOutputTokens * kWidth + plan.nodes * group * kLanes +
-                         map_floats(plan.features, map_width, group * kOutputTokens);
+                         map_floats(plan.features, map_width, group * kOutputTokens, heads);
   return state > output ? state : output;
 }
 

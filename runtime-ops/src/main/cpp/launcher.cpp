@@ -13,6 +13,9 @@ namespace {
 
 // Partial states beyond one a head, all together.
 constexpr int64_t kMaxExtraStateFloats = int64_t{1} << 20;  // 4 MiB
+// States and maps of heads that take turns. More than a core's L2 holds, as reading a state from L3 once a chunk costs less
+// than translating the addresses of one more head's rows.
+constexpr int64_t kMaxNearFloats = 512 * 1024;  // 2 MiB
 // A shorter chunk spends more on its panels and its partial state than it saves.
 constexpr int64_t kMinKeyChunk = 256;
 // Floats that one task of the reduction adds up.
@@ -52,31 +55,43 @@ void for_each(Parallel& parallel, int64_t total, const Body& body) {
   if (shared.failure != nullptr) std::rethrow_exception(shared.failure);
 }
 
-// The problem in the terms of one head and a range of tokens.
+// Some heads of one batch, and how far apart their states are.
+struct Heads {
+  int64_t first;  // counted through all batches
+  int64_t count;
+  int64_t state_stride;
+};
+
+// The problem in the terms of a few heads and a range of tokens.
 class Call {
  public:
   Call(const Kernel& kernel, const Problem& problem)
       : kernel_(kernel),
         problem_(problem),
         plan_(problem.plan->view()),
-        state_floats_(kernel.state_floats(plan_.size, problem.value_width)),
-        scratch_floats_(kernel.scratch_floats(plan_, problem.value_width,
-                                               std::max(problem.query_map.width, problem.key_map.width))) {}
+        state_floats_(kernel.state_floats(plan_.size, problem.value_width)) {}
 
   int64_t state_floats() const { return state_floats_; }
-  int64_t scratch_floats() const { return scratch_floats_; }
+  int64_t scratch_floats(int64_t heads) const {
+    return kernel_.scratch_floats(plan_, problem_.value_width, std::max(problem_.query_map.width, problem_.key_map.width),
+                                  heads);
+  }
 
-  void state(int64_t head, int64_t begin, int64_t end, float* state, float* scratch) const {
-    const int64_t b = head / problem_.heads;
-    const int64_t h = head % problem_.heads;
+  void state(const Heads& heads, int64_t begin, int64_t end, float* state, float* scratch) const {
+    const int64_t b = heads.first / problem_.heads;
+    const int64_t h = heads.first % problem_.heads;
     StateJob job{};
     job.plan = plan_;
     job.element = problem_.element;
+    job.heads = heads.count;
+    job.state_stride = heads.state_stride;
     job.tokens = end - begin;
     job.value_width = problem_.value_width;
     job.map = map_of(problem_.key_map, h);
-    job.features = {at(problem_.key_features, problem_.element, b, h, begin), problem_.key_features.token_stride};
-    job.value = {at(problem_.value, problem_.element, b, h, begin), problem_.value.token_stride};
+    job.features = {at(problem_.key_features, problem_.element, b, h, begin), problem_.key_features.token_stride,
+                    problem_.key_features.head_stride};
+    job.value = {at(problem_.value, problem_.element, b, h, begin), problem_.value.token_stride,
+                 problem_.value.head_stride};
     job.state = state;
     job.scratch = scratch;
     kernel_.state(job);
@@ -93,17 +108,21 @@ class Call {
     }
   }
 
-  void output(int64_t head, int64_t begin, int64_t end, const float* state, float* scratch) const {
-    const int64_t b = head / problem_.heads;
-    const int64_t h = head % problem_.heads;
+  void output(const Heads& heads, int64_t begin, int64_t end, const float* state, float* scratch) const {
+    const int64_t b = heads.first / problem_.heads;
+    const int64_t h = heads.first % problem_.heads;
     OutputJob job{};
     job.plan = plan_;
     job.element = problem_.element;
+    job.heads = heads.count;
+    job.state_stride = heads.state_stride;
     job.tokens = end - begin;
     job.value_width = problem_.value_width;
     job.map = map_of(problem_.query_map, h);
-    job.features = {at(problem_.query_features, problem_.element, b, h, begin), problem_.query_features.token_stride};
-    job.output = {at(problem_.output, problem_.element, b, h, begin), problem_.output.token_stride};
+    job.features = {at(problem_.query_features, problem_.element, b, h, begin), problem_.query_features.token_stride,
+                    problem_.query_features.head_stride};
+    job.output = {at(problem_.output, problem_.element, b, h, begin), problem_.output.token_stride,
+                  problem_.output.head_stride};
     job.epsilon = problem_.epsilon;
     job.state = state;
     job.scratch = scratch;
@@ -125,16 +144,18 @@ class Call {
   const Problem& problem_;
   PlanView plan_;
   int64_t state_floats_;
-  int64_t scratch_floats_;
 };
 
-void whole_heads(const Call& call, const Problem& problem, Parallel& parallel) {
-  for_each(parallel, problem.batch * problem.heads, [&](int64_t head) {
-    const Scratch scratch(call.scratch_floats() + call.state_floats());
-    float* const state = scratch.data() + call.scratch_floats();
-    call.state(head, 0, problem.keys, state, scratch.data());
-    call.carry(head, state);
-    call.output(head, 0, problem.queries, state, scratch.data());
+void whole_heads(const Call& call, const Problem& problem, const Split& cut, Parallel& parallel) {
+  const int64_t count = cut.key_heads;
+  const int64_t each = call.state_floats();
+  for_each(parallel, problem.batch * problem.heads / count, [&](int64_t task) {
+    const Heads heads{task * count, count, each};
+    const Scratch scratch(call.scratch_floats(count) + count * each);
+    float* const states = scratch.data() + call.scratch_floats(count);
+    call.state(heads, 0, problem.keys, states, scratch.data());
+    for (int64_t i = 0; i < count; ++i) call.carry(heads.first + i, states + i * each);
+    call.output(heads, 0, problem.queries, states, scratch.data());
   });
 }
 
@@ -146,12 +167,12 @@ void chunked_heads(const Call& call, const Kernel& kernel, const Problem& proble
   const auto state_of = [&](int64_t head, int64_t chunk) { return states.data() + (head * cut.key_chunks + chunk) * each; };
 
   const int64_t key_step = ceil_div(problem.keys, cut.key_chunks);
-  for_each(parallel, heads * cut.key_chunks, [&](int64_t task) {
-    const int64_t head = task / cut.key_chunks;
+  for_each(parallel, heads / cut.key_heads * cut.key_chunks, [&](int64_t task) {
+    const Heads some{task / cut.key_chunks * cut.key_heads, cut.key_heads, cut.key_chunks * each};
     const int64_t chunk = task % cut.key_chunks;
-    const Scratch scratch(call.scratch_floats());
+    const Scratch scratch(call.scratch_floats(some.count));
     const int64_t begin = std::min(problem.keys, chunk * key_step);
-    call.state(head, begin, std::min(problem.keys, begin + key_step), state_of(head, chunk), scratch.data());
+    call.state(some, begin, std::min(problem.keys, begin + key_step), state_of(some.first, chunk), scratch.data());
   });
 
   if (cut.key_chunks > 1) {
@@ -173,11 +194,11 @@ void chunked_heads(const Call& call, const Kernel& kernel, const Problem& proble
 
   const int64_t query_step = ceil_div(ceil_div(problem.queries, cut.query_chunks), kernel.output_step) * kernel.output_step;
   const int64_t query_chunks = ceil_div(problem.queries, query_step);
-  for_each(parallel, heads * query_chunks, [&](int64_t task) {
-    const int64_t head = task / query_chunks;
+  for_each(parallel, heads / cut.query_heads * query_chunks, [&](int64_t task) {
+    const Heads some{task / query_chunks * cut.query_heads, cut.query_heads, cut.key_chunks * each};
     const int64_t begin = task % query_chunks * query_step;
-    const Scratch scratch(call.scratch_floats());
-    call.output(head, begin, std::min(problem.queries, begin + query_step), state_of(head, 0), scratch.data());
+    const Scratch scratch(call.scratch_floats(some.count));
+    call.output(some, begin, std::min(problem.queries, begin + query_step), state_of(some.first, 0), scratch.data());
   });
 }
 
@@ -196,13 +217,33 @@ void zero_output(const Problem& problem) {
   }
 }
 
+// True where a token's heads lie side by side and the tokens of a head therefore apart.
+bool tokens_first(const View& view) { return view.head_stride < view.token_stride; }
+
+// Heads that one task takes, where each of them is cut into `chunks`: one, unless rows are apart. Then every head touches
+// all pages of the tensor, and translating their addresses costs more than reading them; heads that take turns share that.
+int64_t heads_together(const Problem& problem, const Kernel& kernel, int64_t cpus, int64_t chunks) {
+  if (!tokens_first(problem.key_features) && !tokens_first(problem.value) && !tokens_first(problem.output)) return 1;
+  const PlanView plan = problem.plan->view();
+  const int64_t map_width = std::max(problem.query_map.width, problem.key_map.width);
+  const int64_t each = kernel.state_floats(plan.size, problem.value_width) + map_width * plan.features;
+  for (int64_t count = std::min(problem.heads, kMaxNearFloats / each); count > 1; --count) {
+    const int64_t tasks = problem.batch * problem.heads / count * chunks;
+    if (problem.heads % count == 0 && (tasks % cpus == 0 || tasks >= 4 * cpus)) return count;
+  }
+  return 1;
+}
+
 }  // namespace
 
 int64_t available_cpus() { return std::max<int64_t>(1, std::thread::hardware_concurrency()); }
 
 Split split(const Problem& problem, const Kernel& kernel, int64_t cpus) {
   const int64_t heads = problem.batch * problem.heads;
-  if (heads % cpus == 0 || heads >= 4 * cpus) return {1, 1, true};
+  if (heads % cpus == 0 || heads >= 4 * cpus) {
+    const int64_t together = heads_together(problem, kernel, cpus, 1);
+    return {1, 1, together, together, true};
+  }
 
   // Two tasks a CPU, and a number of tasks that the CPUs share evenly.
   int64_t key_chunks = ceil_div(2 * cpus, heads);
@@ -214,7 +255,8 @@ Split split(const Problem& problem, const Kernel& kernel, int64_t cpus) {
 
   const int64_t query_chunks = std::max<int64_t>(
       1, std::min(ceil_div(4 * cpus, heads), problem.queries / kernel.output_step));
-  return {key_chunks, query_chunks, false};
+  return {key_chunks, query_chunks, heads_together(problem, kernel, cpus, key_chunks),
+          heads_together(problem, kernel, cpus, query_chunks), false};
 }
 
 void attend(const Kernel& kernel, const Problem& problem, int64_t cpus, Parallel& parallel) {
@@ -227,7 +269,7 @@ void attend(const Kernel& kernel, const Problem& problem, int64_t cpus, Parallel
   const Call call(kernel, problem);
   const Split cut = split(problem, kernel, cpus);
   if (cut.whole_heads) {
-    whole_heads(call, problem, parallel);
+    whole_heads(call, problem, cut, parallel);
   } else {
     chunked_heads(call, kernel, problem, cut, parallel);
   }

@@ -60,6 +60,8 @@ class Parallel {
 struct Split {
   int64_t key_chunks;      // a head's keys are cut into this many; above 1, partial states are added in order
   int64_t query_chunks;    // a head's queries
+  int64_t key_heads;       // so many heads, a divisor of their number, go through their keys together; no matter for the bits
+  int64_t query_heads;     // the same for queries
   bool whole_heads;        // one task a head does both passes, its state still in cache
 };
 Split split(const Problem& problem, const Kernel& kernel, int64_t cpus);
