@@ -61,7 +61,7 @@ final class DoctorCommand extends Verb {
       say("cure   %s", cause.cure());
     }
     if (causes.isEmpty()) {
-      warn("this is none of the errors that docs/errors.md lists; without --error, doctor says what it finds on this machine");
+      warn("not a known error; without --error, doctor says what it finds on this machine");
     }
     return causes.isEmpty() ? Exit.CHECK_FAILED : Exit.DONE;
   }

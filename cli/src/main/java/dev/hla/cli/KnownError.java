@@ -16,8 +16,9 @@ enum KnownError {
   OPERATOR_NOT_REGISTERED(
       "ai\\.hla:(\\w+)\\(-?\\d+\\) is not a registered function/op",
       "the file uses the operator $1, holds no function of that name, and the session has no operator library that knows it",
-      "register the library with the session's options before the session is made (`hla lib-path` prints its path, examples/ shows the line"
-          + " for each host), or use the file as `hla convert` wrote it: it holds the functions, which some tools drop"),
+      "register the library, whose path `hla lib-path` prints, with the session's options before the session is made (Python"
+          + " register_custom_ops_library, C++ RegisterCustomOpsLibrary, C# RegisterCustomOpLibrary, Java registerCustomOpLibrary); or use the file as `hla convert`"
+          + " wrote it: it holds the functions, which some tools drop"),
   FOREIGN_OPERATOR(
       "(?<![\\w.])(?!ai\\.hla:)([\\w.]+):(\\w+)\\(-?\\d+\\) is not a registered function/op",
       "the model uses the operator $2 of domain $1, which is none of this toolkit's",
@@ -55,7 +56,7 @@ enum KnownError {
   SYSTEM_TOO_OLD(
       "version `(\\S+)' not found \\(required by (.+?)\\)",
       "$2 was built on a system with newer C or C++ libraries ($1) than this one has",
-      "build it here (`./hla` does), or run on a system at least as new"),
+      "build the toolkit from its sources here, or run on a system at least as new"),
   NO_OPERATOR_LIBRARY(
       "undefined symbol: RegisterCustomOps",
       "the file that was named is a shared library, but no operator library",
