@@ -111,8 +111,14 @@ final class DistillCommand extends Verb {
       try (ModelError error = fitting.modelError()) {
         before = OutputErrors.measure(error, maps, fitting, calibration, OutputErrors.TIMES);
         if (refine > 0) {
-          maps = fitting.refined(maps, refine);
-          after = OutputErrors.measure(error, maps, fitting, calibration, OutputErrors.TIMES);
+          Map<String, SiteMaps> refined = fitting.refined(maps, refine);
+          after = OutputErrors.measure(error, refined, fitting, calibration, OutputErrors.TIMES);
+          if (after.mean() < before.mean()) {
+            maps = refined;
+          } else {
+            warn("the refinement did not bring the model's output nearer to the original's (" + Table.number(after.mean()) + " against "
+                + Table.number(before.mean()) + " before); the maps are those before it");
+          }
         }
       }
       FeatureMaps.write(output, maps);

@@ -124,7 +124,9 @@ final class Fitting implements AutoCloseable {
     // Steps run side by side, and each reads the original: a session of one thread is enough.
     try (Refinement refinement = new Refinement(model, moved, inputs, options.samples, how, new ModelSession.Settings(false, 1));
         Progress progress = verb.progress("refine", steps)) {
-      return refinement.refine(maps, folder, options.workers(), progress::step);
+      Refinement.Refined refined = refinement.refine(maps, folder, options.workers(), progress::step);
+      refined.notes().forEach(verb::warn);
+      return refined.maps();
     }
   }
 

@@ -48,6 +48,14 @@ public final class Refinement implements AutoCloseable {
   }
 
   /**
+   * What came out.
+   *
+   * @param maps by site
+   * @param notes what went wrong on the way, a line each
+   */
+  public record Refined(Map<String, SiteMaps> maps, List<String> notes) {}
+
+  /**
    * Prepares a model.
    *
    * @param sites the sites that have maps
@@ -72,7 +80,7 @@ public final class Refinement implements AutoCloseable {
    * @param threads to use, as many as the batch is large at most
    * @param onStep called after every step
    */
-  public Map<String, SiteMaps> refine(Map<String, SiteMaps> maps, Path checkpoints, int threads, Runnable onStep) {
+  public Refined refine(Map<String, SiteMaps> maps, Path checkpoints, int threads, Runnable onStep) {
     Map<String, Adam> adams = new LinkedHashMap<>();
     maps.forEach((site, m) -> adams.put(site, new Adam(MapWeights.of(m))));
     FitCheckpoint file = new FitCheckpoint(checkpoints == null ? null : checkpoints.resolve("refine-" + key(maps) + ".npz"));
@@ -88,8 +96,17 @@ public final class Refinement implements AutoCloseable {
       }
     }
     Map<String, SiteMaps> refined = new LinkedHashMap<>();
-    adams.forEach((site, adam) -> refined.put(site, adam.weights().maps(maps.get(site).epsilon())));
-    return refined;
+    List<String> notes = new ArrayList<>();
+    adams.forEach((site, adam) -> {
+      refined.put(site, adam.weights().maps(maps.get(site).epsilon()));
+      for (int head = 0; head < adam.skipped().length; head++) {
+        if (adam.skipped()[head] > 0) {
+          notes.add(site + ", head " + head + ": " + adam.skipped()[head] + " of " + settings.steps()
+              + " steps of the refinement had no finite gradient and were left out");
+        }
+      }
+    });
+    return new Refined(refined, List.copyOf(notes));
   }
 
   /** The same for the same start and settings, in every process. */

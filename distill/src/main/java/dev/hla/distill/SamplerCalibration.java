@@ -10,6 +10,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.stream.IntStream;
 
 /**
  * Inputs that a flow-matching model makes itself, so that no data are needed: it samples clips from random prompts and
@@ -28,7 +29,10 @@ public final class SamplerCalibration implements Calibration {
   /** Sampling a clip takes longer than all that is done with it; a clip is small. */
   private final Map<Integer, Made> clips = new HashMap<>();
 
-  private record Made(Tensor prompt, Tensor video, Map<String, Tensor> inputs) {}
+  /** A clip at time t. */
+  private record State(Tensor clip, float t) {}
+
+  private record Made(Tensor prompt, Tensor video, List<State> path, Map<String, Tensor> inputs) {}
 
   /**
    * @param model the original, which it closes in the end
@@ -66,37 +70,45 @@ public final class SamplerCalibration implements Calibration {
   public Map<String, Tensor> noised(int index, float t) {
     Made made = clips.computeIfAbsent(index, this::sample);
     long noise = seed * 31 + index;
-    return sampler.inputs(noised(made.video(), t, noise), new float[] {t}, batch(made.prompt()));
+    return inputs(new State(noised(made.video(), t, noise), t), made.prompt());
   }
 
-  /** Half of the time the input itself, a state of the sampler's path or a clip with noise; else the clip with new noise. */
+  /** A state of the path to the clip, or the clip with new noise; with the prompt or without. */
   @Override
   public Map<String, Tensor> variation(int index, Random random) {
-    if (random.nextBoolean()) {
-      return inputs(index);
-    }
     Made made = clips.computeIfAbsent(index, this::sample);
-    float t = random.nextFloat();
-    Tensor text = random.nextBoolean() ? made.prompt() : Tensor.zeros(ElementType.FLOAT32, made.prompt().shape());
-    return sampler.inputs(noised(made.video(), t, random.nextLong()), new float[] {t}, batch(text));
+    State state;
+    if (random.nextBoolean()) {
+      state = made.path().get(random.nextInt(made.path().size()));
+    } else {
+      float t = random.nextFloat();
+      state = new State(noised(made.video(), t, random.nextLong()), t);
+    }
+    return inputs(state, random.nextBoolean() ? made.prompt() : empty(made.prompt()));
   }
 
   private Made sample(int clip) {
     Random random = Seeds.random(seed * 1_000_003 + clip);
     Tensor prompt = prompts.draw(random).embedding();
-    Tensor empty = Tensor.zeros(ElementType.FLOAT32, prompt.shape());
-    List<Tensor> path = new ArrayList<>();
-    float[] times = new float[SETTINGS.steps()];
-    Tensor video = sampler.sample(FlowSampler.noise(random.nextLong(), shape), prompt, empty, SETTINGS, (step, t, x) -> {
-      path.add(x);
-      times[step] = t;
-    }).video();
-    Tensor text = batch(random.nextBoolean() ? prompt : empty);
+    List<State> path = new ArrayList<>();
+    Tensor video = sampler.sample(FlowSampler.noise(random.nextLong(), shape), prompt, empty(prompt), SETTINGS, (step, t, x) ->
+        path.add(new State(x, t))).video();
+    Tensor text = random.nextBoolean() ? prompt : empty(prompt);
     int step = random.nextInt(SETTINGS.steps());
     boolean onPath = random.nextBoolean();
-    float t = onPath ? times[step] : random.nextFloat();
-    Tensor seen = onPath ? path.get(step) : noised(video, t, random.nextLong());
-    return new Made(prompt, video, sampler.inputs(seen, new float[] {t}, text));
+    float t = random.nextFloat();
+    State seen = onPath ? path.get(step) : new State(noised(video, t, random.nextLong()), t);
+    // Every third state: neighbours on the path are much alike.
+    List<State> kept = IntStream.range(0, path.size()).filter(s -> s % 3 == clip % 3).mapToObj(path::get).toList();
+    return new Made(prompt, video, kept, inputs(seen, text));
+  }
+
+  private Map<String, Tensor> inputs(State state, Tensor text) {
+    return sampler.inputs(state.clip(), new float[] {state.t()}, batch(text));
+  }
+
+  private static Tensor empty(Tensor prompt) {
+    return Tensor.zeros(ElementType.FLOAT32, prompt.shape());
   }
 
   private Tensor noised(Tensor video, float t, long noiseSeed) {

@@ -2,6 +2,7 @@ package dev.hla.distill;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -22,6 +23,7 @@ import dev.hla.runtime.Vocabulary;
 import dev.hla.testdata.ShapesWan;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -70,10 +72,17 @@ class RefinementTest {
 
   @Test
   void theModelsOutputComesNearer() {
-    // Maps of another clip size: far off here.
+    Map<String, SiteMaps> weakened = maps();
+    weakened.values().forEach(m -> {
+      for (float[] weight : List.of(m.query().weight(), m.key().weight())) {
+        for (int i = 0; i < weight.length; i++) {
+          weight[i] *= 0.3f;
+        }
+      }
+    });
     try (Refinement refinement = refinement(12); ModelError error = new ModelError(model, sites, SETTINGS)) {
-      double before = error(error, maps());
-      double after = error(error, refinement.refine(maps(), null, 2, () -> {}));
+      double before = error(error, weakened);
+      double after = error(error, refinement.refine(weakened, null, 2, () -> {}).maps());
       assertTrue(after < 0.9 * before, before + " before, " + after + " after");
     }
   }
@@ -88,16 +97,74 @@ class RefinementTest {
   void anInterruptedRefinementEndsAsAnUninterruptedOne() {
     int[] steps = {0};
     try (Refinement refinement = refinement(FitCheckpoint.EVERY + 4)) {
-      Map<String, SiteMaps> whole = refinement.refine(maps(), null, 2, () -> {});
+      Map<String, SiteMaps> whole = refinement.refine(maps(), null, 2, () -> {}).maps();
       assertThrows(IllegalStateException.class, () -> refinement.refine(maps(), folder, 2, () -> {
         if (++steps[0] > FitCheckpoint.EVERY) {
           throw new IllegalStateException("power cut");
         }
       }));
       int[] rest = {0};
-      Map<String, SiteMaps> resumed = refinement.refine(maps(), folder, 2, () -> rest[0]++);
+      Map<String, SiteMaps> resumed = refinement.refine(maps(), folder, 2, () -> rest[0]++).maps();
       assertEquals(4, rest[0]);
       whole.forEach((site, m) -> assertArrayEquals(m.key().weight(), resumed.get(site).key().weight(), site));
+    }
+  }
+
+  @Test
+  void aSeedGivesTheSameMapsTwice() {
+    Map<String, SiteMaps> once;
+    Map<String, SiteMaps> twice;
+    try (Refinement refinement = refinement(6)) {
+      once = refinement.refine(maps(), null, 1, () -> {}).maps();
+    }
+    try (Refinement refinement = refinement(6)) {
+      twice = refinement.refine(maps(), null, 2, () -> {}).maps();
+    }
+    once.forEach((site, m) -> {
+      assertArrayEquals(m.query().weight(), twice.get(site).query().weight(), site);
+      assertArrayEquals(m.key().weight(), twice.get(site).key().weight(), site);
+    });
+  }
+
+  @Test
+  void inputsWithoutFiniteNumbersAreLeftOutAndReported() {
+    Calibration broken = new Calibration() {
+      @Override
+      public String identity() {
+        return "broken";
+      }
+
+      @Override
+      public int size() {
+        return 4;
+      }
+
+      @Override
+      public Map<String, Tensor> inputs(int index) {
+        Map<String, Tensor> inputs = new LinkedHashMap<>(calibration.inputs(index));
+        if (index == 0) {
+          inputs.computeIfPresent("hidden_states", (name, clip) -> {
+            float[] values = clip.floats();
+            values[7] = Float.NaN;
+            return Tensor.of(values, clip.shape());
+          });
+        }
+        return inputs;
+      }
+
+      @Override
+      public void close() {}
+    };
+    try (Refinement refinement = new Refinement(model, sites, broken, 4, Refinement.Settings.of(8, 5), SETTINGS)) {
+      Refinement.Refined refined = refinement.refine(maps(), null, 2, () -> {});
+      assertTrue(refined.notes().get(0).matches("blocks.0.attn.core, head 0: [1-7] of 8 steps of the refinement had no finite gradient.*"),
+          refined.notes().toString());
+      refined.maps().forEach((site, m) -> {
+        assertFalse(Arrays.equals(maps().get(site).key().weight(), m.key().weight()), "nothing moved: " + site);
+        for (float w : m.key().weight()) {
+          assertTrue(Float.isFinite(w), site);
+        }
+      });
     }
   }
 
