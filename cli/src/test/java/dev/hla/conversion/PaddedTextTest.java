@@ -68,7 +68,7 @@ class PaddedTextTest {
       SiteResult fit = new SiteFits(capture, TEXTS - 1, TEXTS, null).fit(List.of(new SiteFits.Job(0, settings)), FitEngine.threads(1), () -> {}).get(0);
       Map<String, SiteMaps> maps = Map.of(fit.site(), fit.maps());
       try (ModelSession converted = error.converted(maps)) {
-        return new Worth(fit, error.of(converted, texts), refinement.refine(maps, null, 1, () -> {}).get(fit.site()));
+        return new Worth(fit, error.of(converted, texts), refinement.refine(maps, null, 1, () -> {}).maps().get(fit.site()));
       }
     }
   }
