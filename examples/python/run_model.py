@@ -5,6 +5,7 @@
 
 INPUTS is a folder with NAME.npy for every input, OUTPUT the .npy file for the first output. With LIBHLA_OPS (libhla_ops.so)
 the converted attentions run in the operator library, without it as the plain ONNX functions that the file carries.
+Run so far with onnxruntime 1.30.0 and Python 3.11 on Linux x86-64, by HostsTest.
 """
 import pathlib
 import sys
