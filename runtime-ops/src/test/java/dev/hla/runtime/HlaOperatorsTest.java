@@ -166,13 +166,7 @@ class HlaOperatorsTest {
 
   /** Registers in a JVM of its own and returns what it prints. */
   private static String probe(List<String> jvmOptions, String... environment) throws IOException, InterruptedException {
-    List<String> command = new ArrayList<>(List.of(
-        Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-        "-cp", System.getProperty("java.class.path"),
-        "-D" + NativeLibrary.CACHE_PROPERTY + "=" + System.getProperty(NativeLibrary.CACHE_PROPERTY, "target/cache")));
-    command.addAll(jvmOptions);
-    command.add(RegistrationProbe.class.getName());
-    ProcessBuilder builder = new ProcessBuilder(command).redirectErrorStream(true);
+    ProcessBuilder builder = JavaProcess.of(RegistrationProbe.class, JavaProcess.classPath(), jvmOptions, List.of()).redirectErrorStream(true);
     for (String variable : environment) {
       builder.environment().put(variable.split("=")[0], variable.split("=")[1]);
     }

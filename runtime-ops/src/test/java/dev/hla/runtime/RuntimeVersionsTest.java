@@ -17,14 +17,12 @@ import dev.hla.onnx.TensorProto.DataType;
 import dev.hla.testdata.OperatorCase;
 import dev.hla.testdata.Precision;
 import dev.hla.testdata.ShapesWan;
-import java.io.File;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -146,17 +144,14 @@ class RuntimeVersionsTest {
   private static List<String> probe(String version) throws IOException, InterruptedException {
     Path jar = Path.of(System.getProperty("hla.runtimes"), "onnxruntime-" + version + ".jar");
     assertTrue(Files.isRegularFile(jar), jar + " is missing: run Maven with -Pruntimes, which fetches it");
-    List<String> classPath = new ArrayList<>(Arrays.asList(System.getProperty("java.class.path").split(File.pathSeparator)));
+    List<String> classPath = new ArrayList<>(JavaProcess.classPath());
     assertTrue(classPath.removeIf(entry -> entry.matches(".*/onnxruntime(_gpu)?-[^/]*\\.jar")), classPath.toString());
     classPath.add(0, jar.toString());
-    List<String> command = new ArrayList<>(List.of(
-        Path.of(System.getProperty("java.home"), "bin", "java").toString(), "-cp", String.join(File.pathSeparator, classPath),
-        "-D" + NativeLibrary.CACHE_PROPERTY + "=" + System.getProperty(NativeLibrary.CACHE_PROPERTY),
-        RuntimeProbe.class.getName(), Files.createDirectories(folder.resolve(version)).toString()));
-    Stream.concat(CASES.stream(), Stream.of(KERNEL_ONLY)).forEach(name -> command.add(folder.resolve(name + ".onnx").toString()));
+    List<String> arguments = new ArrayList<>(List.of(Files.createDirectories(folder.resolve(version)).toString()));
+    Stream.concat(CASES.stream(), Stream.of(KERNEL_ONLY)).forEach(name -> arguments.add(folder.resolve(name + ".onnx").toString()));
     // What the runtime logs on standard error is not ours: newer ones look for GPUs and say that there are none.
     Path log = folder.resolve(version + ".log");
-    Process process = new ProcessBuilder(command).redirectError(log.toFile()).start();
+    Process process = JavaProcess.of(RuntimeProbe.class, classPath, List.of(), arguments).redirectError(log.toFile()).start();
     String printed = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
     assertEquals(0, process.waitFor(), () -> version + ": " + printed + read(log));
     return printed.lines().toList();

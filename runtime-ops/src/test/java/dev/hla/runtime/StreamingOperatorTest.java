@@ -1,6 +1,7 @@
 package dev.hla.runtime;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -10,11 +11,15 @@ import ai.onnxruntime.OrtException;
 import ai.onnxruntime.OrtLoggingLevel;
 import ai.onnxruntime.OrtSession;
 import ai.onnxruntime.OrtSession.SessionOptions;
+import ai.onnxruntime.TensorInfo;
 import dev.hla.converter.HadamardFunction;
 import dev.hla.onnx.TensorProto.DataType;
 import dev.hla.testdata.HadamardReference;
 import dev.hla.testdata.OperatorCase;
 import dev.hla.testdata.Precision;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
@@ -23,9 +28,11 @@ import java.util.Map;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /**
  * The streaming operator through ONNX Runtime, as a kernel and as the function in the file, against the float64 reference:
@@ -96,6 +103,51 @@ class StreamingOperatorTest {
       assertTrue(e.getMessage().contains("ai.hla::StreamingHadamardLinearAttention node 'attention': input state: expected [1,1,15,16] "
           + "(D, the products of ranks and powers; dv + 1), or no numbers, came [1,1,15,15]"), e.getMessage());
     }
+  }
+
+  /** With the library; of a function's outputs ONNX Runtime knows no more than the file says. */
+  @Test
+  void theRuntimeInfersTheShapesOfTheOutputs() throws OrtException {
+    OperatorCase c = named("gates before and after");
+    OneNodeModel model = model(c, 17, DataType.FLOAT, "state", "next_state")
+        .shape("query_features", "1 heads queries 13").shape("key_features", "1 heads keys 13").shape("value", "1 heads keys columns").shape("state", "a b c d");
+    try (Session stream = new Session(c, model, Precision.FLOAT32, true)) {
+      // D = 36 of 8^2 times 3 times the gates' 1.
+      assertEquals("[1, heads, 108, columns + 1]", shape(stream, "next_state"));
+      assertEquals("[1, heads, queries, columns]", shape(stream, "output"));
+    }
+    model.shape("value", "1 heads keys 24").shape("query_features", "2 4 512 13");
+    try (Session stream = new Session(c, model, Precision.FLOAT32, true)) {
+      assertEquals("[2, 4, 108, 25]", shape(stream, "next_state"));
+      assertEquals("[2, 4, 512, 24]", shape(stream, "output"));
+    }
+    model.shape("next_state", "2 4 108 25");
+    try (Session stream = new Session(c, model, Precision.FLOAT32, false)) {
+      assertEquals("[2, 4, 108, 25]", shape(stream, "next_state"));
+    }
+  }
+
+  private static String shape(Session stream, String output) throws OrtException {
+    TensorInfo info = (TensorInfo) stream.session.getOutputInfo().get(output).getInfo();
+    long[] sizes = info.getShape();
+    return IntStream.range(0, sizes.length).mapToObj(i -> sizes[i] < 0 ? info.getDimensionNames()[i] : Long.toString(sizes[i])).toList().toString();
+  }
+
+  /** In a process of its own with a small heap that is all there from the start: what grows then is the runtime's. */
+  @ParameterizedTest
+  @ValueSource(strings = {"library", "function"})
+  void theMemoryOfTheProcessDoesNotGrowWithTheChunks(String how, @TempDir Path folder) throws Exception {
+    OperatorCase c = new OperatorCase("a chunk", 1, 4, 512, 512, 64, new int[] {16, 4}, new int[] {1, 1}, 1e-6f, 5);
+    Path model = Files.write(folder.resolve("streaming.onnx"), model(c, 17, DataType.FLOAT, "state", "next_state").bytes());
+    List<String> arguments = Stream.of(model, how, c.heads(), c.keys(), c.width(), c.valueDim(), 100, 600).map(Object::toString).toList();
+    Path log = folder.resolve("log");
+    Process process = JavaProcess.of(StreamingMemoryProbe.class, JavaProcess.classPath(),
+        List.of("-Xms64m", "-Xmx64m", "-XX:+AlwaysPreTouch", "-XX:+UseSerialGC"), arguments).redirectError(log.toFile()).start();
+    long[] megabytes = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8).lines().mapToLong(Long::parseLong).toArray();
+    assertEquals(0, process.waitFor(), Files.readString(log));
+    long kept = 500L * c.heads() * c.keys() * (c.width() + c.valueDim()) * 4 >> 20;
+    System.out.printf("streaming, %s: %d MB resident after 100 chunks, %d MB after 600; their keys and values are %d MB%n", how, megabytes[0], megabytes[1], kept);
+    assertTrue(megabytes[1] - megabytes[0] < 32, () -> Arrays.toString(megabytes));
   }
 
   @Test
