@@ -9,6 +9,8 @@ import dev.hla.runtime.HlaOperators;
 import dev.hla.testdata.ShapesWan;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Collections;
+import java.util.List;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.junit.jupiter.api.Test;
@@ -46,5 +48,14 @@ class VersionTest {
     var original = OnnxModel.load(ShapesWan.model()).proto();
     assertEquals(original.getProducerName() + " " + original.getProducerVersion(),
         proto.getMetadataPropsList().stream().filter(p -> p.getKey().equals("hla.source_producer")).findFirst().orElseThrow().getValue());
+  }
+
+  @Test
+  void theReadmeNamesItInFileNamesAndCoordinates() throws Exception {
+    List<String> named = Pattern.compile("hla-(\\d[\\d.]*\\d)-linux|<groupId>dev\\.hla</groupId>.*<version>(.+)</version>")
+        .matcher(Files.readString(Path.of("..", "README.md"))).results()
+        .map(m -> m.group(1) != null ? m.group(1) : m.group(2)).toList();
+    assertEquals(Collections.nCopies(named.size(), revision()), named);
+    assertTrue(named.size() >= 2, "README.md names neither the archive nor the coordinates");
   }
 }
