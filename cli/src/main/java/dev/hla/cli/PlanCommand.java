@@ -9,8 +9,10 @@ import dev.hla.converter.rewrite.Choice;
 import dev.hla.distill.MapDesign;
 import dev.hla.distill.ModelError;
 import dev.hla.distill.SiteResult;
+import dev.hla.distill.plan.Budget;
 import dev.hla.distill.plan.PlanFile;
 import dev.hla.distill.plan.PlanSearch;
+import dev.hla.distill.plan.PlanTable;
 import dev.hla.runtime.Machine;
 import dev.hla.runtime.ModelSession;
 import dev.hla.runtime.Tensor;
@@ -86,16 +88,17 @@ final class PlanCommand extends Verb {
     OutputFile.at(maps, force);
     OnnxModel source = OnnxModel.load(existing(model));
     List<AttentionSite> chosen = sites.choose(source, RankSpec.parse("1")).choices().stream().map(Choice::site).toList();
-    PlanSearch.Budget budget = new PlanSearch.Budget(count(chosen.size()), speedup, maxError);
+    Budget budget = new Budget(count(chosen.size()), speedup, maxError);
     Path folder = work != null ? work : output.resolveSibling(output.getFileName() + ".work");
     try (Fitting fitting = new Fitting(this, source, chosen, calibration, engines.open(calibration), folder)) {
       List<List<SiteResult>> fits = fitting.fit("fit", designs, steps);
       fitting.noMoreFits();
       PlanSearch search = new PlanSearch(source, chosen, fits, fitting.heldOut(), calibration.session(), seconds);
+      PlanTable table;
       try (Progress progress = progress("measure", chosen.size())) {
-        search.measure(progress::step);
+        table = search.measure(progress::step);
       }
-      PlanFile plan = decided(fitting, fits, search, budget, maps);
+      PlanFile plan = decided(fitting, fits, search, table, budget, maps);
       file.write(out -> out.write((plan.json() + "\n").getBytes(StandardCharsets.UTF_8)));
       print(plan);
       json(plan);
@@ -116,8 +119,9 @@ final class PlanCommand extends Verb {
     return share ? (int) Math.round(all * number / 100.0) : number;
   }
 
-  private PlanFile decided(Fitting fitting, List<List<SiteResult>> fits, PlanSearch search, PlanSearch.Budget budget, Path file) {
-    PlanSearch.Chosen chosen = search.choose(budget);
+  private PlanFile decided(Fitting fitting, List<List<SiteResult>> fits, PlanSearch search, PlanTable table,
+      Budget budget, Path file) {
+    PlanTable.Chosen chosen = table.choose(budget);
     Map<String, SiteMaps> maps = new LinkedHashMap<>();
     for (int s = 0; s < fits.size(); s++) {
       if (chosen.choices()[s] >= 0) {
@@ -137,10 +141,10 @@ final class PlanCommand extends Verb {
       }
     }
     Machine machine = Machine.look();
-    double share = search.attentionShare();
-    PlanFile plan = new PlanFile(PlanFile.FORMAT, model.toString(), file.getFileName().toString(), PlanSearch.words(budget),
-        machine.processor() + ", " + machine.cores() + " cores, ONNX Runtime " + machine.onnxRuntime(), search.modelMillis(), share,
-        1 / Math.max(1e-9, 1 - share), chosen.millis(), search.whole(chosen.choices())[1], chosen.error(), error, refined, search.decided(chosen));
+    double share = table.attentionShare();
+    PlanFile plan = new PlanFile(PlanFile.FORMAT, model.toString(), file.getFileName().toString(), budget.words(),
+        machine.processor() + ", " + machine.cores() + " cores, ONNX Runtime " + machine.onnxRuntime(), table.modelMillis(), share,
+        1 / Math.max(1e-9, 1 - share), chosen.millis(), search.whole(chosen.choices())[1], chosen.error(), error, refined, table.decided(chosen));
     // Last: what fails before leaves no file behind.
     FeatureMaps.write(file, maps);
     return plan;

@@ -6,8 +6,8 @@ import java.io.PrintWriter;
 import java.io.StringWriter;
 
 /** What one command line did. */
-record Ran(int code, String out, String err) {
-  static Ran hla(String... arguments) {
+public record Ran(int code, String out, String err) {
+  public static Ran hla(String... arguments) {
     StringWriter out = new StringWriter();
     StringWriter err = new StringWriter();
     int code = Hla.run(new PrintWriter(out), new PrintWriter(err), arguments);
@@ -15,7 +15,7 @@ record Ran(int code, String out, String err) {
   }
 
   /** The one line on standard error; fails where there are more or none. */
-  String errorLine() {
+  public String errorLine() {
     assertEquals(1, err.lines().count(), "one line was expected on standard error, but: " + err);
     return err.strip();
   }
