@@ -11,6 +11,7 @@ import java.io.OutputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -28,7 +29,7 @@ final class TextInputs {
   static Path model(Path folder) throws IOException {
     Path file = folder.resolve("all-minilm-l6-v2.onnx");
     try (InputStream in = TextInputs.class.getResourceAsStream("/all-minilm-l6-v2.onnx")) {
-      Files.copy(in, file);
+      Files.copy(in, file, StandardCopyOption.REPLACE_EXISTING);
     }
     return file;
   }
