@@ -28,8 +28,10 @@
 //                                88.0, 85.4, 91.9 %. Asking for output lines earlier gave nothing.
 //   6  the same: where tokens lie before heads, several heads take turns chunk by chunk. Such a tensor's rows touch a page each,
 //                and one head alone goes through all pages for an eighth of each. Fused, BNHD, 16,16 / 16^2 / 22^2 / 32,32:
-//                71, 68, 70, 85 % to 83, 79.5, 80.5, 88.5 % (6, 6, 6 and 3 heads; with 2 heads 77 and 73 % at 16,16 and 16^2).
+//                71, 68, 70, 85 % to 83, 79.5, 80.5, 88.5 % (12, 12, 12, 3 heads on one thread; 6 heads: 82 and 78 % at 16,16 and 16^2).
 //                States that outgrow L2 are no loss: one is read once a chunk.
+//                Two threads, 8192 tokens, `hla bench op`: core 94.4  92.4  93.8 % at 16,16 / 16^2 / 32,32 (36 and 67 times
+//                MultiHeadAttention at the first two), fused 89.5  87.2  91.7 %; BNHD at 4096: 82, 78, 89 %, 22^2 80 %.
 // Ranks 16,16 at other widths of values, version 6: dv 16 81 %, 64 91 %, 80 92 %, 96 93 %, 256 93 %; at dv = 1 the panels are
 // the work (9 ms for 4096 tokens of 12 heads, as at 16).
 // Also (Zen 5, version 4): AVX2 reaches 95 % of its own, lower peak, the baseline 65 % (its peak counts a multiply and an add as two). float16
