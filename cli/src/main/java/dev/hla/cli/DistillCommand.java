@@ -113,11 +113,8 @@ final class DistillCommand extends Verb {
         if (refine > 0) {
           Map<String, SiteMaps> refined = fitting.refined(maps, refine);
           after = OutputErrors.measure(error, refined, fitting, calibration, OutputErrors.TIMES);
-          if (after.mean() < before.mean()) {
+          if (fitting.keeps(before.mean(), after.mean())) {
             maps = refined;
-          } else {
-            warn("the refinement did not bring the model's output nearer to the original's (" + Table.number(after.mean()) + " against "
-                + Table.number(before.mean()) + " before); the maps are those before it");
           }
         }
       }

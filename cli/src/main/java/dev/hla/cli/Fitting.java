@@ -130,6 +130,16 @@ final class Fitting implements AutoCloseable {
     }
   }
 
+  /** Whether a refinement is to be kept, by the error of the model's output before and after it; warns where it is not. */
+  boolean keeps(double before, double after) {
+    if (after < before) {
+      return true;
+    }
+    verb.warn("the refinement did not bring the model's output nearer to the original's (" + Table.number(after) + " against "
+        + Table.number(before) + " before); the maps are those before it");
+    return false;
+  }
+
   /** To measure the output of the model with maps in place. */
   ModelError modelError() {
     return new ModelError(model, sites, options.session());

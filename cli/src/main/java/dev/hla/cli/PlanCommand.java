@@ -135,8 +135,11 @@ final class PlanCommand extends Verb {
       try (ModelError measure = fitting.modelError()) {
         error = of(measure, maps, fitting.heldOut());
         if (refine > 0) {
-          maps = fitting.refined(maps, refine);
-          refined = of(measure, maps, fitting.heldOut());
+          Map<String, SiteMaps> moved = fitting.refined(maps, refine);
+          refined = of(measure, moved, fitting.heldOut());
+          if (fitting.keeps(error, refined)) {
+            maps = moved;
+          }
         }
       }
     }
