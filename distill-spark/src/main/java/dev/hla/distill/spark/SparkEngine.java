@@ -30,8 +30,12 @@ final class SparkEngine implements FitEngine {
   public List<FitOutcome> fit(List<FitTask> tasks, Runnable onFit) {
     boolean here = local;
     List<JavaFutureAction<List<FitOutcome>>> jobs = new ArrayList<>();
-    for (FitTask task : tasks) {
-      jobs.add(spark.parallelize(List.of(task), 1).map(t -> outcome(t, here)).collectAsync());
+    try {
+      for (FitTask task : tasks) {
+        jobs.add(spark.parallelize(List.of(task), 1).map(t -> outcome(t, here)).collectAsync());
+      }
+    } catch (IllegalStateException e) {
+      throw new HlaException("Spark has stopped (" + reason(e) + "); the fits go on from their last checkpoints when started again", e);
     }
     List<FitOutcome> outcomes = new ArrayList<>();
     for (int i = 0; i < jobs.size(); i++) {

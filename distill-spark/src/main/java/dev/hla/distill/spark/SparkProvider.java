@@ -2,6 +2,10 @@ package dev.hla.distill.spark;
 
 import dev.hla.converter.HlaException;
 import dev.hla.distill.FitEngine;
+import java.util.List;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 import org.apache.spark.SparkConf;
 import org.apache.spark.api.java.JavaSparkContext;
 
@@ -10,6 +14,9 @@ import org.apache.spark.api.java.JavaSparkContext;
  * spark://HOST:7077} for a cluster. System properties that begin with {@code spark.} are Spark's settings.
  */
 public final class SparkProvider implements FitEngine.Provider {
+  private static final String WAIT = "spark.hla.waitSeconds";
+  private static final int WAIT_SECONDS = 120;
+
   @Override
   public String name() {
     return "spark";
@@ -29,13 +36,35 @@ public final class SparkProvider implements FitEngine.Provider {
       settings.set("spark.jars", String.join(",", ExecutorJars.find()));
     }
     try {
-      return new SparkEngine(new JavaSparkContext(settings), local);
+      JavaSparkContext spark = new JavaSparkContext(settings);
+      if (!local) {
+        awaitMachine(spark, master);
+      }
+      return new SparkEngine(spark, local);
+    } catch (HlaException e) {
+      throw e;
     } catch (IllegalAccessError e) {
       throw new HlaException("Spark needs options for the Java machine that this one was started without; start with ./hla, or add"
           + " @distill-spark/java.options to the java command", e);
     } catch (Exception e) {
       // Spark's methods throw checked exceptions that they do not declare.
       throw new HlaException("--master " + master + ": Spark does not start (" + SparkEngine.reason(e) + ")", e);
+    }
+  }
+
+  /** Runs a job of nothing: without it, a cluster that is not there, or has no room, would show after the capture, or never. */
+  private static void awaitMachine(JavaSparkContext spark, String master) throws InterruptedException {
+    int seconds = spark.getConf().getInt(WAIT, WAIT_SECONDS);
+    try {
+      spark.parallelize(List.of(0), 1).countAsync().get(seconds, TimeUnit.SECONDS);
+    } catch (TimeoutException e) {
+      spark.close();
+      throw new HlaException("--master " + master + ": no machine of the cluster has had room for " + seconds + " s, one core and "
+          + spark.getConf().get("spark.executor.memory", "1g") + " of memory; wait longer with HLA_JAVA_OPTIONS=-D" + WAIT + "=3600", e);
+    } catch (ExecutionException | IllegalStateException e) {
+      spark.close();
+      throw new HlaException("--master " + master + ": no master answers there, or none of Spark " + spark.version() + " ("
+          + SparkEngine.reason(e instanceof ExecutionException ? e.getCause() : e) + ")", e);
     }
   }
 }
