@@ -35,8 +35,8 @@
 // Ranks 16,16 at other widths of values, version 6: dv 16 81 %, 64 91 %, 80 92 %, 96 93 %, 256 93 %; at dv = 1 the panels are
 // the work (9 ms for 4096 tokens of 12 heads, as at 16).
 // Also (Zen 5, version 4): AVX2 reaches 95 % of its own, lower peak, the baseline 65 % (its peak counts a multiply and an add as two). float16
-// and bfloat16 are 1 to 3 % faster than float. With the fused operator's maps (d = 128, softplus, their FLOPs counted) 16,16
-// runs at 82 % and 32,32 at 88 %; with tokens before heads (--layout BNHD, rows 6 KB apart) at 73 to 77 % and 80 to 86 %.
+// and bfloat16 are 1 to 3 % faster than float. With the fused operator's maps (d = 128, softplus, their FLOPs counted) version 4
+// ran 16,16 at 82 % and 32,32 at 88 %; with tokens before heads (--layout BNHD, rows 6 KB apart) at 73 to 77 % and 80 to 86 %.
 // Most of that loss is address translation: 2 MB pages gave 78 to 80 % and 87 %; prefetching to L2 or touching each row
 // gave nothing. Starting each chunk's sums from zero costs nothing and keeps long sums accurate.
 #pragma once
