@@ -17,8 +17,9 @@ import java.util.List;
  * <p>What the measurements taught (N = 8192, 12 heads, dv = 128, two threads, ONNX Runtime 1.29.0, time over the kernel's):
  * summing denominators apart instead of a 129th column of the values, queries through a Gemm that takes its left side
  * transposed instead of a Transpose of every chunk, padding instead of an overlap to be cut out, and the cast outside of
- * all loops, where the optimiser removes it, brought 16^2 from 2.22 to 1.93, 64 alone from 2.85 to 2.38, fused 16,16 from
- * 2.7 to 2.0. A quarter or half of {@link #CHUNK_NUMBERS} is slower.
+ * all loops, where the optimiser removes it, brought 16^2 from 2.22 to 1.93 and 64 alone from 2.85 to 2.38 (over version 4
+ * of the kernel; version 6 is faster, and leaves 16,16 at 1.84 and 32,32 at 1.43). A quarter or half of
+ * {@link #CHUNK_NUMBERS} is slower.
  */
 final class AttentionNodes {
   /** Numbers in one chunk's products: 1 MB, so that they, their factors and the state share a core's cache. */

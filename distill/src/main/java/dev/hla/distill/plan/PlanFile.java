@@ -25,7 +25,8 @@ import java.util.List;
  * @param convertedMillis of the converted model, measured beside the original
  * @param predictedError of the model's output, as if the squared errors of sites added up
  * @param measuredError of the model's output with all chosen sites converted
- * @param refinedError the same after refinement, or null
+ * @param refinedError the same after refinement, or null where there was none; not below measuredError where the refinement
+ *     was left out
  */
 public record PlanFile(String format, String model, String maps, String budget, String machine, double modelMillis, double attentionShare,
     double mostSpeedup, double predictedMillis, double convertedMillis, double predictedError, double measuredError, Double refinedError,
