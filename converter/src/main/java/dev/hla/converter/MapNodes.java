@@ -1,5 +1,6 @@
 package dev.hla.converter;
 
+import dev.hla.converter.graph.Softplus;
 import dev.hla.onnx.TensorProto.DataType;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -121,21 +122,8 @@ final class MapNodes {
       // Relu would make 0 of NaN.
       case RELU -> b.op(name, "Where", b.op(name + "_is_negative", "Less", z, f.scalar(0f)), f.scalar(0f), z);
       case EXP -> b.op(name, "Exp", z);
-      case SOFTPLUS -> softplus(b, name, z);
+      case SOFTPLUS -> Softplus.of(z, f.scalar(1f), name, (op, gives, inputs) -> b.op(gives, op, inputs));
       case SOFTMAX -> throw new IllegalArgumentException(name);
     };
-  }
-
-  /**
-   * {@code max(z, 0) + log(1 + u)} with {@code u = exp(-|z|)}. ONNX Runtime's Softplus is 0 from z = -17 on, and a
-   * denominator of such features would be 0 as well; {@code u log(1 + u) / ((1 + u) - 1)} corrects the rounding of 1 + u.
-   */
-  private String softplus(FunctionBody b, String name, String z) {
-    String u = b.op(name + "_u", "Exp", b.op(name + "_minus", "Neg", b.op(name + "_abs", "Abs", z)));
-    String w = b.op(name + "_one_and_u", "Add", u, f.scalar(1f));
-    String rounded = b.op(name + "_u_rounded", "Sub", w, f.scalar(1f));
-    String corrected = b.op(name + "_corrected", "Div", b.op(name + "_scaled", "Mul", b.op(name + "_log", "Log", w), u), rounded);
-    String log = b.op(name + "_log_exact", "Where", b.op(name + "_u_vanishes", "Equal", rounded, f.scalar(0f)), u, corrected);
-    return b.op(name, "Add", b.op(name + "_positive", "Relu", z), log);
   }
 }

@@ -2,7 +2,7 @@ package dev.hla.converter.rewrite;
 
 import dev.hla.converter.Activation;
 import dev.hla.converter.SiteMaps;
-import dev.hla.onnx.AttributeProto;
+import dev.hla.converter.graph.Softplus;
 import dev.hla.onnx.TensorProto.DataType;
 import java.util.ArrayList;
 import java.util.List;
@@ -34,7 +34,7 @@ final class FeatureEmitter {
       in = map.skips() ? out.node("Concat", side + "_widened", List.of(in, units), Emitter.integer("axis", 3)) : units;
     }
     String z = affine(in, side, "", map.weight(), map.bias(), working, map.heads(), map.weightRows(), map.width());
-    String features = activated(z, side);
+    String features = activated(z, side, working);
     return working == wanted ? features : out.cast(features, wanted, side + "_features");
   }
 
@@ -55,8 +55,8 @@ final class FeatureEmitter {
     return out.node("Mul", side + "_gelu", List.of(bell, out.node("Add", side + "_raised", List.of(erf, one))));
   }
 
-  /** Neighbouring factors with one activation share a slice, unless it looks at the whole factor; identity alone needs no node. */
-  private String activated(String z, String side) {
+  /** Neighbouring factors with one activation share a slice, unless it looks at the whole factor. */
+  private String activated(String z, String side, int type) {
     List<Activation> kinds = new ArrayList<>();
     List<Long> sizes = new ArrayList<>();
     int[] ranks = maps.ranks();
@@ -73,20 +73,19 @@ final class FeatureEmitter {
     List<String> slices = out.split(z, side + "_slice", 3, sizes.stream().mapToLong(Long::longValue).toArray());
     List<String> done = new ArrayList<>();
     for (int i = 0; i < slices.size(); i++) {
-      String op = operator(kinds.get(i));
-      AttributeProto[] attributes = kinds.get(i) == Activation.SOFTMAX ? new AttributeProto[] {Emitter.integer("axis", 3)} : new AttributeProto[0];
-      done.add(op.isEmpty() ? slices.get(i) : out.node(op, side + "_" + kinds.get(i).word(), List.of(slices.get(i)), attributes));
+      done.add(activated(kinds.get(i), slices.get(i), side, type));
     }
     return done.size() == 1 ? done.get(0) : out.node("Concat", side + "_features", done, Emitter.integer("axis", 3));
   }
 
-  private static String operator(Activation activation) {
-    return switch (activation) {
-      case IDENTITY -> "";
-      case SOFTPLUS -> "Softplus";
-      case RELU -> "Relu";
-      case EXP -> "Exp";
-      case SOFTMAX -> "Softmax";
+  private String activated(Activation kind, String z, String side, int type) {
+    String gives = side + "_" + kind.word();
+    return switch (kind) {
+      case IDENTITY -> z;
+      case SOFTPLUS -> Softplus.of(z, out.reals(gives + ".one", type, new float[] {1f}), gives, (op, name, inputs) -> out.node(op, name, List.of(inputs)));
+      case RELU -> out.node("Relu", gives, List.of(z));
+      case EXP -> out.node("Exp", gives, List.of(z));
+      case SOFTMAX -> out.node("Softmax", gives, List.of(z), Emitter.integer("axis", 3));
     };
   }
 }
