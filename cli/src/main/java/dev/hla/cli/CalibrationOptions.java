@@ -2,6 +2,7 @@ package dev.hla.cli;
 
 import dev.hla.converter.HlaException;
 import dev.hla.distill.Calibration;
+import dev.hla.distill.Distillation;
 import dev.hla.distill.FolderCalibration;
 import dev.hla.distill.Prompts;
 import dev.hla.distill.SamplerCalibration;
@@ -44,21 +45,23 @@ final class CalibrationOptions {
   @Option(names = "--threads", paramLabel = "N", defaultValue = "0", description = "threads to use (default: one per core)")
   int threads;
 
-  /** How the original and converted models run: as everybody can run them. */
+  /** What was asked for. */
+  Distillation.Settings settings() {
+    return new Distillation.Settings(samples, heldOut, seed, threads);
+  }
+
+  /** How the original and converted models run. */
   ModelSession.Settings session() {
-    return new ModelSession.Settings(false, threads);
+    return settings().session();
   }
 
   /** Fits to do side by side. */
   int workers() {
-    return threads > 0 ? threads : Runtime.getRuntime().availableProcessors();
+    return settings().workers();
   }
 
   /** Opens the inputs for a model. */
   Calibration open(Path model, ModelSession.Settings settings) throws IOException {
-    if (samples < 1 || heldOut < 1) {
-      throw new HlaException("--samples " + samples + " --held-out " + heldOut + ": each is at least 1");
-    }
     if (inputs != null) {
       try (ModelSession session = ModelSession.open(model, settings)) {
         return new FolderCalibration(inputs, session.inputs());
@@ -80,7 +83,11 @@ final class CalibrationOptions {
       throw new HlaException("there is no vocabulary.json beside " + model + "; name prompts with --prompts, or give inputs with --inputs");
     }
     Verb.existing(file);
-    return file.toString().endsWith(".npz") ? Prompts.of(file) : Prompts.of(Vocabulary.read(file), file);
+    try {
+      return file.toString().endsWith(".npz") ? Prompts.of(file) : Prompts.of(Vocabulary.read(file), file);
+    } catch (HlaException e) {
+      throw new HlaException(e.getMessage() + " (--prompts)", e);
+    }
   }
 
   /** The shape of one clip. */

@@ -1,5 +1,6 @@
 package dev.hla.cli;
 
+import dev.hla.converter.HlaException;
 import dev.hla.distill.FitEngine;
 import picocli.CommandLine.Option;
 
@@ -17,6 +18,10 @@ final class FitOptions {
     if (!spark && master == null) {
       return FitEngine.threads(calibration.workers());
     }
-    return FitEngine.of("spark", master != null ? master : calibration.threads > 0 ? "local[" + calibration.threads + "]" : "local[*]");
+    try {
+      return FitEngine.of("spark", master != null ? master : calibration.threads > 0 ? "local[" + calibration.threads + "]" : "local[*]");
+    } catch (HlaException e) {
+      throw new HlaException((master != null ? "--master: " : "--spark: ") + e.getMessage(), e);
+    }
   }
 }

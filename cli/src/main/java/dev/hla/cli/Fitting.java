@@ -1,36 +1,29 @@
 package dev.hla.cli;
 
+import dev.hla.converter.HlaException;
 import dev.hla.converter.OnnxModel;
 import dev.hla.converter.SiteMaps;
 import dev.hla.converter.attention.AttentionSite;
 import dev.hla.distill.Calibration;
-import dev.hla.distill.Capture;
+import dev.hla.distill.Distillation;
 import dev.hla.distill.FitEngine;
-import dev.hla.distill.FitSettings;
 import dev.hla.distill.MapDesign;
 import dev.hla.distill.ModelError;
 import dev.hla.distill.Refinement;
 import dev.hla.distill.SiteFits;
 import dev.hla.distill.SiteResult;
-import dev.hla.runtime.ModelSession;
 import dev.hla.runtime.Tensor;
 import java.io.IOException;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
-import java.util.stream.IntStream;
 
-/** What the verbs that fit maps do alike: they observe attention on calibration inputs, fit maps to it, and move maps together. */
+/** A {@link Distillation} of a verb: it shows how far the work has come and warns of what went wrong. */
 final class Fitting implements AutoCloseable {
   private final Verb verb;
-  private final OnnxModel model;
-  private final List<AttentionSite> sites;
-  private final CalibrationOptions options;
-  private final Calibration inputs;
+  private final int sites;
   private final FitEngine engine;
-  private final Path folder;
-  private final Capture capture;
+  private final Distillation distillation;
 
   /**
    * Opens the inputs and captures what the sites make of them.
@@ -41,44 +34,20 @@ final class Fitting implements AutoCloseable {
   Fitting(Verb verb, OnnxModel model, List<AttentionSite> sites, CalibrationOptions options, FitEngine engine, Path folder)
       throws IOException {
     this.verb = verb;
-    this.model = model;
-    this.sites = List.copyOf(sites);
-    this.options = options;
+    this.sites = sites.size();
     this.engine = engine;
-    this.folder = folder;
-    try {
-      this.inputs = options.open(model.path(), options.session());
-      this.capture = captured();
+    Distillation.Settings settings = options.settings();
+    try (Progress progress = verb.progress("capture", settings.samples() + settings.heldOut())) {
+      this.distillation = Distillation.open(model, sites, options.open(model.path(), settings.session()), settings, folder, progress::step);
     } catch (IOException | RuntimeException e) {
       engine.close();
       throw e;
     }
   }
 
-  private Capture captured() {
-    Capture opened;
-    try {
-      opened = Capture.open(model, sites, inputs, folder);
-    } catch (RuntimeException e) {
-      inputs.close();
-      throw e;
-    }
-    try (Progress progress = verb.progress("capture", total())) {
-      opened.fill(total(), options.session(), progress::step);
-      return opened;
-    } catch (RuntimeException e) {
-      opened.close();
-      throw e;
-    }
-  }
-
-  private int total() {
-    return options.samples + options.heldOut;
-  }
-
   /** Fits to the captured samples, and errors of maps on those held out. */
   SiteFits fits() {
-    return new SiteFits(capture, options.samples, total(), folder);
+    return distillation.fits();
   }
 
   /**
@@ -88,13 +57,9 @@ final class Fitting implements AutoCloseable {
    * @return of each site, the result of each design
    */
   List<List<SiteResult>> fit(String what, List<MapDesign> designs, int steps) {
-    List<SiteFits.Job> jobs = new ArrayList<>();
-    for (int s = 0; s < sites.size(); s++) {
-      for (MapDesign design : designs) {
-        jobs.add(new SiteFits.Job(s, FitSettings.of(design, steps, options.seed)));
-      }
+    try (Progress progress = verb.progress(what, (long) sites * designs.size())) {
+      return distillation.fit(designs, steps, engine, progress::step);
     }
-    return grouped(fit(what, jobs), designs.size());
   }
 
   /** Does fits, and shows how far they have come. */
@@ -109,24 +74,18 @@ final class Fitting implements AutoCloseable {
     engine.close();
   }
 
-  private List<List<SiteResult>> grouped(List<SiteResult> results, int each) {
-    return IntStream.range(0, sites.size()).mapToObj(s -> results.subList(s * each, (s + 1) * each)).toList();
-  }
-
   /**
    * Moves maps together until the model's output agrees.
    *
    * @param maps by site; sites that have none keep their softmax
    */
   Map<String, SiteMaps> refined(Map<String, SiteMaps> maps, int steps) {
-    List<AttentionSite> moved = sites.stream().filter(site -> maps.containsKey(site.name())).toList();
-    Refinement.Settings how = Refinement.Settings.of(steps, options.seed);
-    // Steps run side by side, and each reads the original: a session of one thread is enough.
-    try (Refinement refinement = new Refinement(model, moved, inputs, options.samples, how, new ModelSession.Settings(false, 1));
-        Progress progress = verb.progress("refine", steps)) {
-      Refinement.Refined refined = refinement.refine(maps, folder, options.workers(), progress::step);
+    try (Progress progress = verb.progress("refine", steps)) {
+      Refinement.Refined refined = distillation.refine(maps, steps, progress::step);
       refined.notes().forEach(verb::warn);
       return refined.maps();
+    } catch (HlaException e) {
+      throw new HlaException(e.getMessage() + " (--refine 0 does without)", e);
     }
   }
 
@@ -142,21 +101,21 @@ final class Fitting implements AutoCloseable {
 
   /** To measure the output of the model with maps in place. */
   ModelError modelError() {
-    return new ModelError(model, sites, options.session());
+    return distillation.modelError();
   }
 
   Calibration inputs() {
-    return inputs;
+    return distillation.inputs();
   }
 
   /** The inputs that nothing was fitted to. */
   List<Map<String, Tensor>> heldOut() {
-    return IntStream.range(options.samples, total()).mapToObj(inputs::inputs).toList();
+    return distillation.heldOut();
   }
 
   @Override
   public void close() {
     engine.close();
-    capture.close();
+    distillation.close();
   }
 }

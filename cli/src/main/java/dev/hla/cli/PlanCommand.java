@@ -1,6 +1,7 @@
 package dev.hla.cli;
 
 import dev.hla.converter.FeatureMaps;
+import dev.hla.converter.HlaException;
 import dev.hla.converter.OnnxModel;
 import dev.hla.converter.RankSpec;
 import dev.hla.converter.SiteMaps;
@@ -14,8 +15,6 @@ import dev.hla.distill.plan.PlanFile;
 import dev.hla.distill.plan.PlanSearch;
 import dev.hla.distill.plan.PlanTable;
 import dev.hla.runtime.Machine;
-import dev.hla.runtime.ModelSession;
-import dev.hla.runtime.Tensor;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
@@ -121,7 +120,7 @@ final class PlanCommand extends Verb {
 
   private PlanFile decided(Fitting fitting, List<List<SiteResult>> fits, PlanSearch search, PlanTable table,
       Budget budget, Path file) {
-    PlanTable.Chosen chosen = table.choose(budget);
+    PlanTable.Chosen chosen = chosen(table, budget);
     Map<String, SiteMaps> maps = new LinkedHashMap<>();
     for (int s = 0; s < fits.size(); s++) {
       if (chosen.choices()[s] >= 0) {
@@ -133,10 +132,10 @@ final class PlanCommand extends Verb {
     Double refined = null;
     if (!maps.isEmpty()) {
       try (ModelError measure = fitting.modelError()) {
-        error = of(measure, maps, fitting.heldOut());
+        error = measure.of(maps, fitting.heldOut());
         if (refine > 0) {
           Map<String, SiteMaps> moved = fitting.refined(maps, refine);
-          refined = of(measure, moved, fitting.heldOut());
+          refined = measure.of(moved, fitting.heldOut());
           if (fitting.keeps(error, refined)) {
             maps = moved;
           }
@@ -153,9 +152,11 @@ final class PlanCommand extends Verb {
     return plan;
   }
 
-  private static double of(ModelError measure, Map<String, SiteMaps> maps, List<Map<String, Tensor>> heldOut) {
-    try (ModelSession session = measure.converted(maps)) {
-      return measure.of(session, heldOut);
+  private static PlanTable.Chosen chosen(PlanTable table, Budget budget) {
+    try {
+      return table.choose(budget);
+    } catch (HlaException e) {
+      throw new HlaException(e.getMessage() + " (--choice)", e);
     }
   }
 

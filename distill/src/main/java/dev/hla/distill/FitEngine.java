@@ -35,7 +35,7 @@ public interface FitEngine extends AutoCloseable {
         return provider.open(address);
       }
     }
-    throw new HlaException("--" + name + ": this build has no such module; build it with: mvn -B -P" + name + " -DskipTests package");
+    throw new HlaException("this build has no module " + name + " to fit with; build it with: mvn -B -P" + name + " -DskipTests package");
   }
 
   /** Opens engines of one kind; a module names it in {@code META-INF/services}. */

@@ -121,7 +121,7 @@ final class GraphOperators {
       List<String> texts = new ArrayList<>();
       missing.forEach((op, label) -> texts.add(op + " (" + label + ")"));
       throw new HlaException(file + ": cannot be refined end to end, gradients do not pass through " + String.join(", ", texts)
-          + "; refine fewer sites, or do without it (--refine 0)");
+          + "; refine fewer sites, or do without refinement");
     }
   }
 

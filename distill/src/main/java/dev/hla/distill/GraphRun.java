@@ -118,7 +118,7 @@ final class GraphRun {
         yield output.transpose(0, 2, 1, 3).reshape(shape.get(0), shape.get(2), shape.get(1) * shape.get(3));
       }
       default -> throw new HlaException(graph.model().path() + ": " + names.site().name() + " gives its output as " + axes
-          + ", which cannot be refined end to end; leave the site out, or do without --refine");
+          + ", which cannot be refined end to end; leave the site out, or do without refinement");
     };
   }
 }

@@ -44,6 +44,13 @@ public final class ModelError implements AutoCloseable {
     return ModelSession.open(rewritten.proto().toByteArray(), model.folder(), model.path() + " (converted)", settings);
   }
 
+  /** The same as {@link #of(ModelSession, List)} of the model with maps in place. */
+  public double of(Map<String, SiteMaps> maps, List<Map<String, Tensor>> inputs) {
+    try (ModelSession session = converted(maps)) {
+      return of(session, inputs);
+    }
+  }
+
   /** The relative error |a - b| / |a| of the first output over all sets of inputs together, without rows of padding. */
   public double of(ModelSession converted, List<Map<String, Tensor>> inputs) {
     double difference = 0;

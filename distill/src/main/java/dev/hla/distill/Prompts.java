@@ -36,7 +36,7 @@ public interface Prompts {
   static Prompts of(Vocabulary vocabulary, Path file) {
     Map<String, List<String>> groups = vocabulary.groups();
     if (groups.isEmpty()) {
-      throw new HlaException(file + ": names no groups of words to make prompts of; give embeddings of prompts with --prompts FILE.npz");
+      throw new HlaException(file + ": names no groups of words to make prompts of; give embeddings of prompts, in a .npz file");
     }
     return new Prompts() {
       @Override

@@ -131,6 +131,6 @@ class FitEngineTest {
   @Test
   void anEngineThatIsNotThereSaysHowToGetIt() {
     HlaException e = assertThrows(HlaException.class, () -> FitEngine.of("hadoop", "nowhere"));
-    assertEquals("--hadoop: this build has no such module; build it with: mvn -B -Phadoop -DskipTests package", e.getMessage());
+    assertEquals("this build has no module hadoop to fit with; build it with: mvn -B -Phadoop -DskipTests package", e.getMessage());
   }
 }

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.hla.converter.FeatureMaps;
 import java.io.File;
 import java.io.StringWriter;
 import java.lang.module.FindException;
@@ -15,6 +16,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.regex.MatchResult;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
@@ -28,7 +30,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** The Java program of README.md, compiled as it stands there and run in a folder that has testdata as the project's has. */
+/** The Java programs of README.md, compiled as they stand there and run in a folder that has testdata as the project's has. */
 class ReadmeProgramTest {
   private static final Path PROJECT = Path.of("..").toAbsolutePath().normalize();
   private static final Pattern PROGRAM = Pattern.compile("```java\\R(.*?)```", Pattern.DOTALL);
@@ -42,14 +44,26 @@ class ReadmeProgramTest {
 
   @Test
   void convertsRunsAndVerifies() throws Exception {
-    assertEquals("", compile(List.of("-cp", CLASS_PATH), source("Example", program())));
+    assertEquals("", compile(List.of("-cp", CLASS_PATH), source("Example", program("Example"))));
     assertDone(run("-cp", folder + File.pathSeparator + CLASS_PATH, "Example"));
+  }
+
+  @Test
+  void fitsMaps() throws Exception {
+    assertEquals("", compile(List.of("-cp", CLASS_PATH), source("Fit", program("Fit"))));
+    Program ran = run("-cp", folder + File.pathSeparator + CLASS_PATH, "Fit");
+    assertEquals(0, ran.code(), ran.output());
+    List<MatchResult> errors = Pattern.compile("attn.core: error (\\S+), of the mean of the values (\\S+)").matcher(ran.output()).results().toList();
+    assertEquals(4, errors.size(), ran.output());
+    errors.forEach(e -> assertTrue(Double.parseDouble(e.group(1)) < 0.5 * Double.parseDouble(e.group(2)), ran.output()));
+    assertTrue(ran.output().matches("(?s).*error of the output: 0\\.\\d+ before, 0\\.\\d+ after refinement\\R"), ran.output());
+    assertEquals(4, FeatureMaps.load(folder.resolve("maps.safetensors")).names().size());
   }
 
   @Test
   void doesTheSameAsAModule() throws Exception {
     assertEquals("", compile(List.of("--module-path", modulePath(), "-cp", ""),
-        source("module-info", DESCRIPTOR), source("example/Example", "package example;" + program())));
+        source("module-info", DESCRIPTOR), source("example/Example", "package example;" + program("Example"))));
     assertDone(run("--module-path", folder + File.pathSeparator + modulePath(), "-m", "example/example.Example"));
   }
 
@@ -85,10 +99,9 @@ class ReadmeProgramTest {
     }
   }
 
-  private static String program() throws Exception {
-    Matcher block = PROGRAM.matcher(Files.readString(PROJECT.resolve("README.md")));
-    assertTrue(block.find(), "README.md has no Java program");
-    return block.group(1);
+  private static String program(String name) throws Exception {
+    return PROGRAM.matcher(Files.readString(PROJECT.resolve("README.md"))).results().map(block -> block.group(1))
+        .filter(text -> text.contains("class " + name + " ")).findFirst().orElseThrow();
   }
 
   /** The entries of the class path that the modules need; among the others are some with names that no module may have. */

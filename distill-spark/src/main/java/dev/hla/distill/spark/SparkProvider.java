@@ -48,7 +48,7 @@ public final class SparkProvider implements FitEngine.Provider {
           + " @distill-spark/java.options to the java command", e);
     } catch (Exception e) {
       // Spark's methods throw checked exceptions that they do not declare.
-      throw new HlaException("--master " + master + ": Spark does not start (" + SparkEngine.reason(e) + ")", e);
+      throw new HlaException(master + ": Spark does not start (" + SparkEngine.reason(e) + ")", e);
     }
   }
 
@@ -59,11 +59,11 @@ public final class SparkProvider implements FitEngine.Provider {
       spark.parallelize(List.of(0), 1).countAsync().get(seconds, TimeUnit.SECONDS);
     } catch (TimeoutException e) {
       spark.close();
-      throw new HlaException("--master " + master + ": no machine of the cluster has had room for " + seconds + " s, one core and "
-          + spark.getConf().get("spark.executor.memory", "1g") + " of memory; wait longer with HLA_JAVA_OPTIONS=-D" + WAIT + "=3600", e);
+      throw new HlaException(master + ": no machine of the cluster has had room for " + seconds + " s, one core and "
+          + spark.getConf().get("spark.executor.memory", "1g") + " of memory; wait longer with the system property " + WAIT + "=3600", e);
     } catch (ExecutionException | IllegalStateException e) {
       spark.close();
-      throw new HlaException("--master " + master + ": no master answers there, or none of Spark " + spark.version() + " ("
+      throw new HlaException(master + ": no master answers there, or none of Spark " + spark.version() + " ("
           + SparkEngine.reason(e instanceof ExecutionException ? e.getCause() : e) + ")", e);
     }
   }

@@ -18,7 +18,7 @@ class SparkProviderTest {
   @Test
   void aMasterThatSparkDoesNotKnowIsNamed() {
     HlaException e = assertThrows(HlaException.class, () -> FitEngine.of("spark", "local[many]"));
-    assertTrue(e.getMessage().startsWith("--master local[many]: Spark does not start (Could not parse Master URL: 'local[many]')"), e.getMessage());
+    assertTrue(e.getMessage().startsWith("local[many]: Spark does not start (Could not parse Master URL: 'local[many]')"), e.getMessage());
   }
 
   @Test

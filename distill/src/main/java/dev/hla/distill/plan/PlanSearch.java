@@ -43,10 +43,7 @@ public final class PlanSearch {
       for (int s = 0; s < sites.size(); s++) {
         List<SiteResult> site = fits.get(s);
         SiteResult best = site.stream().min(Comparator.comparingDouble(r -> r.error().all())).orElseThrow();
-        double effect;
-        try (ModelSession converted = error.converted(Map.of(best.site(), best.maps()))) {
-          effect = error.of(converted, heldOut) / best.error().all();
-        }
+        double effect = error.of(Map.of(best.site(), best.maps()), heldOut) / best.error().all();
         double[] millis = timer.site(sites.get(s), site.stream().map(SiteResult::maps).toList());
         List<PlanFile.Measured> choices = new ArrayList<>();
         for (int c = 0; c < site.size(); c++) {

@@ -87,7 +87,7 @@ public record PlanTable(String model, List<PlanFile.Site> sites, double modelMil
     double fastest = rest() + sites.stream().mapToDouble(s -> Math.min(s.softmaxMillis(),
         s.choices().stream().mapToDouble(PlanFile.Measured::millis).min().orElseThrow())).sum();
     return String.format(Locale.ROOT, "%s: no set of choices is within the budget (%s); the fastest set runs %.2f times as fast, and no attention at all"
-        + " would be %.2f times; ask for less, or offer other maps with --choice", model, budget.words(), modelMillis / fastest,
+        + " would be %.2f times; ask for less, or offer other maps", model, budget.words(), modelMillis / fastest,
         1 / Math.max(1e-9, 1 - attentionShare()));
   }
 
