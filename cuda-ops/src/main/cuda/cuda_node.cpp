@@ -1,6 +1,7 @@
 #include "cuda_node.h"
 
 #include "launcher.h"
+#include "options.h"
 
 namespace hla::cuda {
 namespace {
@@ -53,6 +54,7 @@ void CudaNode::acquire(const NodeInfo& node) {
   check(api(), ort::MemoryInfoGetId::call(api(), memory_, &device_));
   const DeviceScope scope(device_);
   multiprocessors_ = multiprocessors(device_);
+  warpgroups_ = warpgroups_wanted() && has_warpgroups(device_);
   const size_t bytes = tables_.words().size() * sizeof(int32_t);
   void* words = nullptr;
   check(api(), ort::AllocatorAlloc::call(api(), allocator_, bytes, &words));
@@ -102,7 +104,7 @@ void CudaNode::run(ort::KernelContext* context, Problem problem) const {
     call.key_features = map(call.key_features, sizes.keys, problem.key_map, key_features);
   }
 
-  const CoreSchedule schedule(tables_, words_, call, multiprocessors_, terms_of(problem.element, sizes.keys));
+  const CoreSchedule schedule(tables_, words_, call, multiprocessors_, terms_of(problem.element, sizes.keys), warpgroups_);
   const StreamBuffer workspace(api(), context, memory_, schedule.workspace_bytes());
   schedule.run(launcher, workspace.data());
 }

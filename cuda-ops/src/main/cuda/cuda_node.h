@@ -32,6 +32,7 @@ class CudaNode : public HadamardNode {
   const ort::MemoryInfo* memory_ = nullptr;  // the allocator's
   int device_ = 0;
   int multiprocessors_ = 0;
+  bool warpgroups_ = false;
   int32_t* words_ = nullptr;  // the tables on the device
 };
 

@@ -1,8 +1,5 @@
 // The kernels as the device sees them, and their launches.
-#include "launcher.h"
-
-#include <cuda_runtime.h>
-
+#include "launch.h"
 #include "maps_kernel.h"
 #include "output_kernel.h"
 #include "reduce_kernel.h"
@@ -45,65 +42,51 @@ __global__ void __launch_bounds__(kThreads, 2) maps_kernel(const __grid_constant
   maps_block<T>(args, shared_memory);
 }
 
-void check(cudaError_t error, const char* what) {
-  if (error != cudaSuccess) throw DeviceError(std::string("CUDA: ") + what + ": " + cudaGetErrorString(error));
-}
-
-template <typename Args>
-void launch(void (*kernel)(Args), int64_t blocks, int shared, const Args& args, cudaStream_t stream) {
-  constexpr int kWithoutAsking = 48 * 1024;
-  if (shared > kWithoutAsking) {
-    check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared), "shared memory");
-  }
-  kernel<<<static_cast<unsigned>(blocks), kThreads, static_cast<size_t>(shared), stream>>>(args);
-  check(cudaGetLastError(), "launch");
-}
-
 }  // namespace
 
 void StreamLauncher::state(Element element, int terms, int64_t blocks, int shared, const StateArgs& args) {
   auto* const stream = static_cast<cudaStream_t>(stream_);
   switch (element) {
-    case Element::kFloat32: return launch(state_kernel<Float32, 3>, blocks, shared, args, stream);
-    case Element::kFloat16: return launch(state_kernel<Float16, 2>, blocks, shared, args, stream);
+    case Element::kFloat32: return launch<kThreads>(state_kernel<Float32, 3>, blocks, shared, args, stream);
+    case Element::kFloat16: return launch<kThreads>(state_kernel<Float16, 2>, blocks, shared, args, stream);
     default:
-      return terms == 1 ? launch(state_kernel<Bfloat16, 1>, blocks, shared, args, stream)
-                        : launch(state_kernel<Bfloat16, 2>, blocks, shared, args, stream);
+      return terms == 1 ? launch<kThreads>(state_kernel<Bfloat16, 1>, blocks, shared, args, stream)
+                        : launch<kThreads>(state_kernel<Bfloat16, 2>, blocks, shared, args, stream);
   }
 }
 
 void StreamLauncher::reduce(int terms, int64_t blocks, const ReduceArgs& args) {
   auto* const stream = static_cast<cudaStream_t>(stream_);
   switch (terms) {
-    case 1: return launch(reduce_kernel<1>, blocks, 0, args, stream);
-    case 2: return launch(reduce_kernel<2>, blocks, 0, args, stream);
-    default: return launch(reduce_kernel<3>, blocks, 0, args, stream);
+    case 1: return launch<kThreads>(reduce_kernel<1>, blocks, 0, args, stream);
+    case 2: return launch<kThreads>(reduce_kernel<2>, blocks, 0, args, stream);
+    default: return launch<kThreads>(reduce_kernel<3>, blocks, 0, args, stream);
   }
 }
 
 void StreamLauncher::output(Element element, int terms, int64_t blocks, int shared, const OutputArgs& args) {
   auto* const stream = static_cast<cudaStream_t>(stream_);
   switch (element) {
-    case Element::kFloat32: return launch(output_kernel<Float32, 3>, blocks, shared, args, stream);
-    case Element::kFloat16: return launch(output_kernel<Float16, 2>, blocks, shared, args, stream);
+    case Element::kFloat32: return launch<kThreads>(output_kernel<Float32, 3>, blocks, shared, args, stream);
+    case Element::kFloat16: return launch<kThreads>(output_kernel<Float16, 2>, blocks, shared, args, stream);
     default:
-      return terms == 1 ? launch(output_kernel<Bfloat16, 1>, blocks, shared, args, stream)
-                        : launch(output_kernel<Bfloat16, 2>, blocks, shared, args, stream);
+      return terms == 1 ? launch<kThreads>(output_kernel<Bfloat16, 1>, blocks, shared, args, stream)
+                        : launch<kThreads>(output_kernel<Bfloat16, 2>, blocks, shared, args, stream);
   }
 }
 
 void StreamLauncher::zero(Element element, int64_t blocks, const ZeroArgs& args) {
   auto* const stream = static_cast<cudaStream_t>(stream_);
-  if (element == Element::kFloat32) return launch(zero_kernel<Float32>, blocks, 0, args, stream);
-  return launch(zero_kernel<Float16>, blocks, 0, args, stream);  // a zero of either 16-bit type
+  if (element == Element::kFloat32) return launch<kThreads>(zero_kernel<Float32>, blocks, 0, args, stream);
+  return launch<kThreads>(zero_kernel<Float16>, blocks, 0, args, stream);  // a zero of either 16-bit type
 }
 
 void StreamLauncher::maps(Element element, int64_t blocks, int shared, const MapArgs& args) {
   auto* const stream = static_cast<cudaStream_t>(stream_);
   switch (element) {
-    case Element::kFloat32: return launch(maps_kernel<Float32>, blocks, shared, args, stream);
-    case Element::kFloat16: return launch(maps_kernel<Float16>, blocks, shared, args, stream);
-    default: return launch(maps_kernel<Bfloat16>, blocks, shared, args, stream);
+    case Element::kFloat32: return launch<kThreads>(maps_kernel<Float32>, blocks, shared, args, stream);
+    case Element::kFloat16: return launch<kThreads>(maps_kernel<Float16>, blocks, shared, args, stream);
+    default: return launch<kThreads>(maps_kernel<Bfloat16>, blocks, shared, args, stream);
   }
 }
 

@@ -21,6 +21,8 @@ struct Probe {
 Probe probe();
 
 int multiprocessors(int device);
+// True where the plugin was built with the warpgroup kernels and the device, of compute capability 9.0, runs them.
+bool has_warpgroups(int device);
 void upload(void* to, const void* from, size_t bytes);
 
 // Makes `device` this thread's device, and the one before it again at the end.
@@ -45,6 +47,9 @@ class StreamLauncher final : public Launcher {
   void output(Element element, int terms, int64_t blocks, int shared, const OutputArgs& args) override;
   void zero(Element element, int64_t blocks, const ZeroArgs& args) override;
   void maps(Element element, int64_t blocks, int shared, const MapArgs& args) override;
+  void wgmma_state(int64_t blocks, int shared, const WgmmaStateArgs& args) override;
+  void wgmma_reduce(int64_t blocks, const WgmmaReduceArgs& args) override;
+  void wgmma_output(int64_t blocks, int shared, const WgmmaOutputArgs& args) override;
 
  private:
   void* stream_;

@@ -4,6 +4,7 @@
 #include "cuda_plugin.h"
 #include "fused_node.h"
 #include "launcher.h"
+#include "options.h"
 
 namespace hla::cuda {
 namespace {
@@ -12,7 +13,7 @@ constexpr const char* kDescription =
     "bfloat16 tensor-core products (float as 3 terms, float16 as 2, bfloat16 as 1 or 2), float32 sums; built for " HLA_CUDA_TARGETS;
 
 void answer_to(uint32_t version, const ort::Api* api, CudaAnswer& answer) {
-  static std::string missing;
+  static std::string missing, description;
   static std::vector<const ort::CustomOp*> operators;
   if (version != kCudaPluginVersion) {
     answer.missing = "it is of another version than the operator library";
@@ -30,7 +31,9 @@ void answer_to(uint32_t version, const ort::Api* api, CudaAnswer& answer) {
   }
   answer.operators = operators.data();
   answer.count = operators.size();
-  answer.description = kDescription;
+  description = kDescription;
+  if (warpgroups_wanted()) description += "; warpgroup kernels wanted (HLA_CUDA_WGMMA=1)";
+  answer.description = description.c_str();
 }
 
 }  // namespace
@@ -41,6 +44,11 @@ extern "C" __attribute__((visibility("default"))) void hla_cuda_operators(uint32
   *answer = {};
   try {
     hla::cuda::answer_to(version, api, *answer);
+  } catch (const std::invalid_argument& e) {
+    static std::string reason;
+    reason = e.what();
+    *answer = {};
+    answer->missing = reason.c_str();
   } catch (...) {
     *answer = {};
     answer->missing = "it failed while it looked for devices";

@@ -43,12 +43,23 @@ struct Row {
   int32_t leaf;
 };
 
+// Feature f is node 1 + f: a run for every feature of the first factor, over all of the second.
+int32_t pair_in(const PlanView& plan) {
+  if (plan.weights != nullptr) return 0;
+  for (int64_t r = 0; r < plan.row_count; ++r) {
+    const Run& run = plan.rows[r];
+    if (run.parent != 1 + r || run.leaf != 1 + plan.row_count || run.count != plan.features - plan.row_count) return 0;
+  }
+  return static_cast<int32_t>(plan.row_count);
+}
+
 }  // namespace
 
 RowTables::RowTables(const MonomialPlan& monomials) {
   const PlanView plan = monomials.view();
   features_ = plan.features;
   rows_ = static_cast<int32_t>(plan.size);
+  first_rank_of_pair_ = pair_in(plan);
   weighted_ = plan.weights != nullptr;
 
   codes_.resize(static_cast<size_t>(plan.nodes));

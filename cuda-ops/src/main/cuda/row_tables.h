@@ -18,6 +18,9 @@ class RowTables {
 
   int64_t features() const { return features_; }
   int32_t rows() const { return rows_; }
+  // Where the rows are all products of one feature of each of two factors, row by row as the definition counts them: the
+  // first factor's rank. Else 0.
+  int32_t first_rank_of_pair() const { return first_rank_of_pair_; }
   int32_t row_tiles() const { return static_cast<int32_t>(state_.segments.size()); }
   int32_t output_tiles() const { return output_tiles_; }
   int32_t output_segments() const { return static_cast<int32_t>(output_.segments.size()); }
@@ -46,6 +49,7 @@ class RowTables {
 
   int64_t features_;
   int32_t rows_;
+  int32_t first_rank_of_pair_;
   int32_t output_tiles_;
   std::vector<int32_t> codes_;  // of every node of the plan
   std::vector<int32_t> lists_;

@@ -1,10 +1,9 @@
 #include "schedule.h"
 
 #include <algorithm>
-#include <stdexcept>
-#include <string>
 
 #include "shared_memory.h"
+#include "sizes.h"
 
 namespace hla::cuda {
 namespace {
@@ -17,29 +16,6 @@ constexpr int64_t kMinChunk = 256;
 constexpr int64_t kMaxChunk = 4096;
 // Partial states, all together, unless one for each head is already more.
 constexpr int64_t kMaxPartialBytes = int64_t{512} << 20;
-constexpr int64_t kMaxBlocks = 0x7fffffff;
-constexpr size_t kAlign = 256;
-
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
-int64_t blocks(int64_t count, const char* what) {
-  if (count > kMaxBlocks) throw std::invalid_argument(std::string("more ") + what + " than one launch has blocks");
-  return count;
-}
-
-int32_t small(int64_t value, const char* what) {
-  if (value > kMaxBlocks) throw std::invalid_argument(std::string(what) + " is beyond the CUDA kernels: " + std::to_string(value));
-  return static_cast<int32_t>(value);
-}
-
-int64_t bytes_of(Element element) { return element == Element::kFloat32 ? 4 : 2; }
-
-// True where `bytes` at once may be read or written at any row and at any column that is a multiple of as many.
-bool aligned(const Rows& rows, Element element, int64_t width, int64_t bytes) {
-  const int64_t numbers = bytes / bytes_of(element);
-  return reinterpret_cast<uintptr_t>(rows.data) % static_cast<uintptr_t>(bytes) == 0 && rows.batch_stride % numbers == 0 &&
-         rows.head_stride % numbers == 0 && rows.token_stride % numbers == 0 && width % numbers == 0;
-}
 
 int64_t chunk_count(int64_t keys, int64_t blocks_per_chunk, int64_t partial_bytes, int multiprocessors) {
   const int64_t by_device = std::max<int64_t>(1, multiprocessors * kBlocksPerMultiprocessor / blocks_per_chunk);
@@ -59,7 +35,8 @@ int terms_of(Element element, int64_t keys) {
   }
 }
 
-CoreSchedule::CoreSchedule(const RowTables& tables, const int32_t* words, const CoreCall& call, int multiprocessors, int terms)
+CoreSchedule::CoreSchedule(const RowTables& tables, const int32_t* words, const CoreCall& call, int multiprocessors, int terms,
+                           bool warpgroups)
     : kind_(Kind::kAttention), element_(call.element), terms_(terms) {
   const Sizes& n = call.sizes;
   const int64_t groups = n.batch * n.heads;
@@ -73,6 +50,12 @@ CoreSchedule::CoreSchedule(const RowTables& tables, const int32_t* words, const 
     kind_ = Kind::kZeros;
     zero_ = {call.output, heads, width, n.queries};
     zero_blocks_ = blocks(groups * n.queries, "queries");
+    return;
+  }
+
+  if (warpgroups && terms == 1) by_warpgroups_ = WgmmaSchedule::of(tables, call, multiprocessors);
+  if (by_warpgroups_) {
+    workspace_bytes_ = by_warpgroups_->workspace_bytes();
     return;
   }
 
@@ -135,6 +118,10 @@ void CoreSchedule::run(Launcher& launcher, void* workspace) const {
   if (kind_ == Kind::kNothing) return;
   if (kind_ == Kind::kZeros) {
     launcher.zero(element_, zero_blocks_, zero_);
+    return;
+  }
+  if (by_warpgroups_) {
+    by_warpgroups_->run(launcher, workspace);
     return;
   }
   StateArgs state = state_;

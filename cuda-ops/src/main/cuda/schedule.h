@@ -4,41 +4,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 
-#include "kernel_args.h"
+#include "call.h"
 #include "row_tables.h"
+#include "wgmma_schedule.h"
 
 namespace hla::cuda {
-
-// Runs kernels in order.
-class Launcher {
- public:
-  virtual ~Launcher() = default;
-  virtual void state(Element element, int terms, int64_t blocks, int shared, const StateArgs& args) = 0;
-  virtual void reduce(int terms, int64_t blocks, const ReduceArgs& args) = 0;
-  virtual void output(Element element, int terms, int64_t blocks, int shared, const OutputArgs& args) = 0;
-  virtual void zero(Element element, int64_t blocks, const ZeroArgs& args) = 0;
-  virtual void maps(Element element, int64_t blocks, int shared, const MapArgs& args) = 0;
-};
-
-struct Sizes {
-  int64_t batch;
-  int64_t heads;
-  int64_t queries;
-  int64_t keys;
-  int64_t width;
-};
-
-struct CoreCall {
-  Sizes sizes;
-  Element element;          // of value and output
-  Element feature_element;  // of the features: `element`, or float32 where the maps ran here
-  Rows query_features;
-  Rows key_features;
-  Rows value;
-  Rows output;
-  float epsilon;
-};
 
 // The maps of one side of the fused operator.
 struct MapCall {
@@ -59,17 +31,21 @@ int terms_of(Element element, int64_t keys);
 
 class CoreSchedule {
  public:
-  // `words` is where the tables' words lie for the kernels. Throws std::invalid_argument where a size is beyond them.
-  CoreSchedule(const RowTables& tables, const int32_t* words, const CoreCall& call, int multiprocessors, int terms);
+  // `words` is where the tables' words lie for the kernels. `warpgroups`: the device has Hopper's warpgroup products and the
+  // calls that fit them shall take them. Throws std::invalid_argument where a size is beyond the kernels.
+  CoreSchedule(const RowTables& tables, const int32_t* words, const CoreCall& call, int multiprocessors, int terms,
+               bool warpgroups);
 
   size_t workspace_bytes() const { return workspace_bytes_; }
-  int chunks() const { return state_.chunks; }
+  int chunks() const { return by_warpgroups_ ? by_warpgroups_->chunks() : state_.chunks; }
+  bool by_warpgroups() const { return by_warpgroups_.has_value(); }
   void run(Launcher& launcher, void* workspace) const;
 
  private:
   enum class Kind { kNothing, kZeros, kAttention };
 
   Kind kind_;
+  std::optional<WgmmaSchedule> by_warpgroups_;  // instead of everything below
   Element element_;
   int terms_;
   StateArgs state_{};

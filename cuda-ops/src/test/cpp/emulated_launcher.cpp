@@ -39,3 +39,35 @@ void EmulatedLauncher::maps(Element element, int64_t blocks, int shared, const M
     return maps_block<Bfloat16>(args, memory);
   });
 }
+
+void EmulatedLauncher::wgmma_state(int64_t blocks, int shared, const WgmmaStateArgs& args) {
+  run(blocks, shared, [&](unsigned char* memory) {
+    const bool narrow = args.columns == kBlockColumns;
+    if (args.second_rank == 16) return narrow ? wgmma_state_block<64, 1>(args, memory) : wgmma_state_block<128, 1>(args, memory);
+    return narrow ? wgmma_state_block<64, 2>(args, memory) : wgmma_state_block<128, 2>(args, memory);
+  }, kGroupThreads);
+}
+
+void EmulatedLauncher::wgmma_reduce(int64_t blocks, const WgmmaReduceArgs& args) {
+  run(blocks, 0, [&](unsigned char*) {
+    args.columns == kBlockColumns ? wgmma_reduce_block<64>(args) : wgmma_reduce_block<128>(args);
+  }, kGroupReduceThreads);
+}
+
+namespace {
+
+template <int kColumns, int kHalves>
+void output(const WgmmaOutputArgs& args, unsigned char* memory) {
+  args.resident ? wgmma_output_block<kColumns, kHalves, true>(args, memory)
+                : wgmma_output_block<kColumns, kHalves, false>(args, memory);
+}
+
+}  // namespace
+
+void EmulatedLauncher::wgmma_output(int64_t blocks, int shared, const WgmmaOutputArgs& args) {
+  run(blocks, shared, [&](unsigned char* memory) {
+    const bool narrow = args.columns == kBlockColumns;
+    if (args.second_rank == 16) return narrow ? ::output<64, 1>(args, memory) : ::output<128, 1>(args, memory);
+    return narrow ? ::output<64, 2>(args, memory) : ::output<128, 2>(args, memory);
+  }, kGroupThreads);
+}

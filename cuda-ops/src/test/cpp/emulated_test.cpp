@@ -2,14 +2,18 @@
 // cuts of the keys and several orders of threads, which must all give the same bits. Every tensor is a guarded allocation.
 //
 //   hla_emulated_test [--quick] FILE...
+//   hla_emulated_test --warpgroups [--small]
 //
-// --quick takes one cut, one layout and two orders of threads.
+// --quick takes one cut, one layout and two orders of threads. --warpgroups checks the emulation's warpgroup products and
+// runs the kernels that are made of them over cases of its own, with one term whatever the number of keys; --small leaves
+// the larger ones out.
 #include <memory>
 
 #include "cases.h"
 #include "emulated_launcher.h"
 #include "guarded.h"
 #include "reference.h"
+#include "wgmma_test.h"
 
 namespace {
 
@@ -26,6 +30,7 @@ struct Setting {
   bool odd;               // tensors begin one element behind an aligned address
   int multiprocessors;
   int terms;              // 0: the schedule's choice
+  bool warpgroups;        // as on a device that has them
 };
 
 // A tensor that begins at an aligned address or one element behind it, and ends where its memory ends.
@@ -57,7 +62,8 @@ std::unique_ptr<Guarded> copy_of(const std::vector<T>& values) {
 }
 
 // The output's bytes in the layout of the setting.
-std::vector<unsigned char> attend(const Case& c, const RowTables& tables, const Setting& s, uint64_t seed) {
+std::vector<unsigned char> attend(const Case& c, const RowTables& tables, const Setting& s, uint64_t seed,
+                                  bool* by_warpgroups = nullptr) {
   EmulatedLauncher launcher(seed);
   const int64_t columns = c.depth > 0 ? c.depth : c.features();
   Tensor query(s, {c.batch, c.heads, c.queries, columns, s.tokens_first}, c.query);
@@ -92,7 +98,9 @@ std::vector<unsigned char> attend(const Case& c, const RowTables& tables, const 
   }
 
   const int terms = s.terms > 0 ? s.terms : hla::cuda::terms_of(s.type.element, c.keys);
-  const CoreSchedule schedule(tables, reinterpret_cast<const int32_t*>(words->data()), call, s.multiprocessors, terms);
+  const CoreSchedule schedule(tables, reinterpret_cast<const int32_t*>(words->data()), call, s.multiprocessors, terms,
+                              s.warpgroups);
+  if (by_warpgroups != nullptr) *by_warpgroups = schedule.by_warpgroups();
   Guarded workspace(static_cast<int64_t>(schedule.workspace_bytes()), 256);
   std::memset(workspace.data(), 0xff, workspace.size());
   schedule.run(launcher, workspace.data());
@@ -106,7 +114,7 @@ double error_of(const Case& c, const Setting& s, const std::vector<unsigned char
 std::string describe(const Setting& s) {
   return std::string(s.type.name) + (s.tokens_first ? ", tokens first" : ", heads first") + (s.odd ? ", odd address" : "") +
          ", " + std::to_string(s.multiprocessors) + " multiprocessors" +
-         (s.terms > 0 ? ", " + std::to_string(s.terms) + " terms" : std::string());
+         (s.terms > 0 ? ", " + std::to_string(s.terms) + " terms" : std::string()) + (s.warpgroups ? ", warpgroups" : "");
 }
 
 // Returns the number of failures, and keeps the largest error of each type.
@@ -132,11 +140,11 @@ int run(const std::string& path, bool quick, double (&largest)[3]) {
   }
   for (size_t t = 0; t < 3; ++t) {
     const Type& type = kTypes[t];
-    std::vector<Setting> settings{{type, false, false, 1, 0}};
+    std::vector<Setting> settings{{type, false, false, 1, 0, false}};
     if (!quick) {
-      settings.push_back({type, true, true, 40, 0});
+      settings.push_back({type, true, true, 40, 0, false});
       // Both precisions of bfloat16, whatever the schedule takes; the tolerance is promised for its choice only.
-      if (type.element == Element::kBfloat16 && c.keys >= hla::cuda::kKeysForOneTerm) settings.push_back({type, false, false, 4, 2});
+      if (type.element == Element::kBfloat16 && c.keys >= hla::cuda::kKeysForOneTerm) settings.push_back({type, false, false, 4, 2, false});
     }
     for (const Setting& s : settings) {
       const std::vector<unsigned char> first = attend(c, tables, s, 0);
@@ -149,6 +157,68 @@ int run(const std::string& path, bool quick, double (&largest)[3]) {
   return failures;
 }
 
+// Both ranks' steps, states that fill half a block or lie in shared memory as a whole or in turns, widths with columns of
+// padding, tails of every tile, parts that end within one.
+int run_warpgroups(bool small) {
+  struct Shape {
+    int64_t batch, heads, queries, keys, width;
+    std::vector<int64_t> ranks;
+  };
+  const std::vector<Shape> fitting = {
+      {1, 1, 1, 1, 8, {8, 16}},         {2, 2, 65, 63, 24, {8, 16}},     {1, 1, 257, 65, 64, {16, 16}},
+      {1, 2, 300, 200, 128, {16, 16}},  {1, 1, 70, 129, 120, {8, 32}},   {1, 1, 600, 700, 72, {24, 16}},
+      {1, 1, 300, 600, 128, {32, 32}},  {1, 1, 40, 90, 64, {32, 32}},    {1, 2, 520, 321, 128, {16, 32}},
+      {1, 1, 1030, 515, 128, {16, 16}}, {1, 1, 513, 130, 40, {48, 16}},
+  };
+  const Type& bfloat16 = kTypes[2];
+  int runs = 0, failures = 0;
+  double largest = 0;
+  for (const Shape& shape : fitting) {
+    if (small && shape.queries * shape.ranks[0] * shape.ranks[1] > 100'000) continue;
+    Case c = make_case(shape.batch, shape.heads, shape.queries, shape.keys, shape.width, 0, shape.ranks, {1, 1}, {}, 5);
+    expect_all(c);
+    const RowTables tables(hla::MonomialPlan(c.ranks, c.powers));
+    for (const Setting& s : {Setting{bfloat16, false, false, 1, 1, true}, Setting{bfloat16, true, false, 7, 1, true}}) {
+      ++runs;
+      bool taken = false;
+      const std::vector<unsigned char> first = attend(c, tables, s, 0, &taken);
+      const double error = error_of(c, s, first);
+      largest = std::max(largest, error);
+      const char* const wrong = !taken                              ? "other kernels ran"
+                                : !(error <= bfloat16.tolerance)    ? "beyond the tolerance"
+                                : attend(c, tables, s, 1) != first  ? "another order gives other bits"
+                                                                    : nullptr;
+      if (wrong == nullptr) continue;
+      ++failures;
+      std::printf("ranks %d,%d, %d queries, %d keys, %d columns: %s: %s, relative error %g\n", static_cast<int>(shape.ranks[0]),
+                  static_cast<int>(shape.ranks[1]), static_cast<int>(shape.queries), static_cast<int>(shape.keys),
+                  static_cast<int>(shape.width), describe(s).c_str(), wrong, error);
+    }
+  }
+  // Each is off in one thing.
+  const auto not_taken = [&](const char* what, int64_t width, std::vector<int64_t> ranks, std::vector<int64_t> powers, int terms, bool odd,
+                             const Type& type) {
+    const Case c = make_case(1, 1, 9, 9, width, 0, std::move(ranks), std::move(powers), {}, 5);
+    bool taken = false;
+    attend(c, RowTables(hla::MonomialPlan(c.ranks, c.powers)), {type, false, odd, 1, terms, true}, 0, &taken);
+    ++runs;
+    if (!taken) return;
+    ++failures;
+    std::printf("%s: the warpgroup kernels ran\n", what);
+  };
+  not_taken("20 columns", 20, {16, 16}, {1, 1}, 1, false, bfloat16);
+  not_taken("136 columns", 136, {16, 16}, {1, 1}, 1, false, bfloat16);
+  not_taken("a first rank of 12", 64, {12, 16}, {1, 1}, 1, false, bfloat16);
+  not_taken("a second rank of 24", 64, {16, 24}, {1, 1}, 1, false, bfloat16);
+  not_taken("a square", 64, {16, 16}, {2, 1}, 1, false, bfloat16);
+  not_taken("three factors", 64, {8, 8, 16}, {1, 1, 1}, 1, false, bfloat16);
+  not_taken("two terms", 64, {16, 16}, {1, 1}, 2, false, bfloat16);
+  not_taken("an odd address", 64, {16, 16}, {1, 1}, 1, true, bfloat16);
+  not_taken("float16", 64, {16, 16}, {1, 1}, 2, false, kTypes[1]);
+  std::printf("%d runs by warpgroups, %d failures; largest relative error: bfloat16 %.2g\n", runs, failures, largest);
+  return failures;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -156,6 +226,10 @@ int main(int argc, char** argv) {
   int cases = 0;
   int failures = 0;
   double largest[3] = {};
+  if (argc > 1 && std::strcmp(argv[1], "--warpgroups") == 0) {
+    const int wrong = test_wgmma();
+    return wrong + run_warpgroups(argc > 2 && std::strcmp(argv[2], "--small") == 0) == 0 ? 0 : 1;
+  }
   for (int i = 1; i < argc; ++i) {
     if (std::strcmp(argv[i], "--quick") == 0) {
       quick = true;

@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
@@ -52,7 +53,7 @@ constexpr int kLanes = 32;
 constexpr size_t kStackBytes = 128 * 1024;
 
 enum class State { kReady, kAtBarrier, kAtCollective, kDone };
-enum class Collective { kNone, kShuffle, kProduct, kLoad };
+enum class Collective { kNone, kShuffle, kProduct, kLoad, kBarrier, kGroups };
 
 // What a lane brings to a collective, and where it wants the result.
 struct Operands {
@@ -69,14 +70,37 @@ struct Operands {
 };
 
 struct Copy {
-  void* shared;
-  const void* global;
+  unsigned char* shared;
+  const void* global;  // null for zeros
+};
+
+// One thread's share of a warpgroup product.
+struct GroupProduct {
+  float* sums;
+  const uint32_t* a;
+  uint64_t descriptor;
+  int columns;
+};
+
+// Groups that end in order, and the one that is still open.
+template <typename T>
+struct Groups {
+  std::vector<T> open;
+  std::vector<std::vector<T>> closed;
+  void close() {
+    closed.push_back(std::move(open));
+    open.clear();
+  }
 };
 
 struct Thread {
   State state = State::kReady;
   Operands operands;
-  std::vector<Copy> copies;
+  Groups<Copy> copies;
+  std::vector<unsigned char*> unshown;  // copied, and not yet shown to products
+  Groups<GroupProduct> products;
+  int pending_products = 0;             // groups that may go on after the collective it is in
+  bool fenced = false;
   unsigned char* stack = nullptr;
 #if defined(__x86_64__)
   void* top = nullptr;
@@ -105,7 +129,8 @@ class Random {
 class Block {
  public:
   Block(int threads, int shared, uint64_t seed, const std::function<void(unsigned char*)>& kernel)
-      : kernel_(kernel), random_(seed), run_ahead_(seed % 2 == 1), threads_(static_cast<size_t>(threads)), shared_(shared, 16) {
+      : kernel_(kernel), random_(seed), run_ahead_(seed % 2 == 1), threads_(static_cast<size_t>(threads)),
+        shared_(shared, shared % 1024 == 0 ? 1024 : 16), unshown_(static_cast<size_t>(shared) / 16 + 1) {
     for (Thread& thread : threads_) {
       void* stack = mmap(nullptr, kStackBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
       if (stack == MAP_FAILED) fail("no memory for a stack");
@@ -136,6 +161,21 @@ class Block {
   }
   [[noreturn]] void finish();
   const std::function<void(unsigned char*)>& kernel() const { return kernel_; }
+  bool copies_at_once() const { return !run_ahead_; }
+  bool products_at_once() const { return run_ahead_; }
+  void copy(Thread& thread, const Copy& copy) {
+    if (copy.global == nullptr) {
+      std::memset(copy.shared, 0, 16);
+    } else {
+      std::memcpy(copy.shared, copy.global, 16);
+    }
+    thread.unshown.push_back(copy.shared);
+    unshown_[granule(copy.shared)] = true;
+  }
+  void show(Thread& thread) {
+    for (unsigned char* at : thread.unshown) unshown_[granule(at)] = false;
+    thread.unshown.clear();
+  }
   void entered();
 
  private:
@@ -146,13 +186,17 @@ class Block {
   void arrived(int which);
   void collect(int warp);
   void product(Thread* lanes);
+  void group_products(Thread* lanes);
+  void group_product(Thread* lanes, size_t which);
   void load(Thread* lanes);
+  size_t granule(const unsigned char* at) const { return static_cast<size_t>(at - shared_.data()) / 16; }
 
   const std::function<void(unsigned char*)>& kernel_;
   Random random_;
   bool run_ahead_;
   std::vector<Thread> threads_;
   Guarded shared_;
+  std::vector<bool> unshown_;  // of each 16 bytes of shared memory
   int64_t index_ = 0;
   int current_ = 0;
   std::vector<int> ready_;
@@ -181,7 +225,10 @@ void entry() {
 
 void Block::start(Thread& thread) {
   thread.state = State::kReady;
-  thread.copies.clear();
+  thread.copies = {};
+  thread.unshown.clear();
+  thread.products = {};
+  thread.fenced = false;
 #if defined(__SANITIZE_ADDRESS__)
   // What the thread before left there when it ended.
   __asan_unpoison_memory_region(thread.stack, kStackBytes);
@@ -239,6 +286,7 @@ void Block::leave() {
 }
 
 void Block::finish() {
+  if (!thread().products.open.empty() || !thread().products.closed.empty()) fail("a thread ends before its products");
   thread().state = State::kDone;
 #if defined(__SANITIZE_ADDRESS__)
   __sanitizer_start_switch_fiber(nullptr, scheduler_stack_, scheduler_stack_bytes_);
@@ -263,6 +311,7 @@ void Block::run(int64_t index) {
   index_ = index;
   const int count = static_cast<int>(threads_.size());
   std::memset(shared_.data(), 0xff, shared_.size());  // NaN, in float32 and bfloat16
+  unshown_.assign(unshown_.size(), false);
   at_collective_.assign(threads_.size() / kLanes, 0);
   at_barrier_ = 0;
   done_ = 0;
@@ -310,6 +359,7 @@ void Block::collect(int warp) {
   }
   if (kind == Collective::kProduct) product(lanes);
   if (kind == Collective::kLoad) load(lanes);
+  if (kind == Collective::kGroups) group_products(lanes);
   if (kind == Collective::kShuffle) {
     float values[kLanes];
     for (int i = 0; i < kLanes; ++i) values[i] = lanes[lanes[i].operands.lane & (kLanes - 1)].operands.value;
@@ -369,6 +419,93 @@ void Block::product(Thread* lanes) {
   multiply(sums, a, b);
   for (int lane = 0; lane < kLanes; ++lane) {
     for (int i = 0; i < 4; ++i) lanes[lane].operands.sums[i] = sums[lane / 4 + i / 2 * 8][lane % 4 * 2 + i % 2];
+  }
+}
+
+// Where a warpgroup product finds number (row, column) of its 16 x N operand, columns side by side ("MN-major"), by the
+// descriptor's bits: 0-13 address, 16-29 leading and 32-45 stride offset, all without their last four bits; 62-63 order.
+class SharedOperand {
+ public:
+  explicit SharedOperand(uint64_t descriptor)
+      : address_(static_cast<int>(descriptor & 0x3fff) << 4), leading_(static_cast<int>(descriptor >> 16 & 0x3fff) << 4),
+        stride_(static_cast<int>(descriptor >> 32 & 0x3fff) << 4), order_(static_cast<int>(descriptor >> 62)) {
+    if ((descriptor >> 46 & 0xffff) != 0) fail("a descriptor with an offset of its base, or with bits that must be 0");
+    if (order_ > 1) fail("a descriptor of an order that the emulation has not");
+  }
+  // In bytes.
+  int address(int row, int column) const {
+    if (order_ == 0) {
+      // Core matrices of 8 rows by 8 columns.
+      return address_ + column / 8 * stride_ + row / 8 * leading_ + row % 8 * 16 + column % 8 * 2;
+    }
+    // 8 rows of 128 bytes. Bits 4-6 of an address are changed by its bits 7-9: of the whole address, not of the tile's.
+    const int plain = address_ + column / 64 * leading_ + row / 8 * stride_ + row % 8 * 128 + column % 64 * 2;
+    return plain ^ (plain >> 7 & 7) << 4;
+  }
+
+ private:
+  int address_, leading_, stride_, order_;
+};
+
+// Where shared memory begins, as on devices: a descriptor without it is wrong.
+constexpr int kSharedBase = 1024;
+
+// A warp's share, 16 rows, of wgmma.m64nNk16 with the manual's fragments.
+void Block::group_product(Thread* lanes, size_t which) {
+  static double a[16][16], b[16][8];
+  static float sums[16][8];
+  const GroupProduct& first = lanes[0].products.closed[0][which];
+  for (int lane = 0; lane < kLanes; ++lane) {
+    const GroupProduct& p = lanes[lane].products.closed[0][which];
+    if (p.descriptor != first.descriptor || p.columns != first.columns) fail("lanes of one warp in different products");
+    for (int i = 0; i < 4; ++i) {
+      for (int half = 0; half < 2; ++half) {
+        a[lane / 4 + i % 2 * 8][lane % 4 * 2 + i / 2 * 8 + half] = bfloat16(p.a[i], half);
+      }
+    }
+  }
+  const SharedOperand operand(first.descriptor);
+  for (int column = 0; column < first.columns; column += 8) {
+    for (int row = 0; row < 16; ++row) {
+      for (int n = 0; n < 8; ++n) {
+        const unsigned char* const at = shared_.data() + operand.address(row, column + n) - kSharedBase;
+        check_shared(at, 2, 2, "a product's operand");
+        if (unshown_[granule(at)]) fail("a product of copied bytes that no proxy fence follows");
+        uint16_t bits;
+        std::memcpy(&bits, at, sizeof bits);
+        b[row][n] = bfloat16(bits, 0);
+      }
+    }
+    for (int lane = 0; lane < kLanes; ++lane) {
+      for (int i = 0; i < 4; ++i) {
+        sums[lane / 4 + i / 2 * 8][lane % 4 * 2 + i % 2] = lanes[lane].products.closed[0][which].sums[column / 2 + i];
+      }
+    }
+    multiply(sums, a, b);
+    for (int lane = 0; lane < kLanes; ++lane) {
+      for (int i = 0; i < 4; ++i) {
+        lanes[lane].products.closed[0][which].sums[column / 2 + i] = sums[lane / 4 + i / 2 * 8][lane % 4 * 2 + i % 2];
+      }
+    }
+  }
+}
+
+// Groups run in order until no more are open than the lanes allow.
+void Block::group_products(Thread* lanes) {
+  for (int lane = 1; lane < kLanes; ++lane) {
+    if (lanes[lane].products.closed.size() != lanes[0].products.closed.size() ||
+        lanes[lane].pending_products != lanes[0].pending_products) {
+      fail("lanes of one warp with different groups of products");
+    }
+  }
+  while (static_cast<int>(lanes[0].products.closed.size()) > lanes[0].pending_products) {
+    for (int lane = 1; lane < kLanes; ++lane) {
+      if (lanes[lane].products.closed[0].size() != lanes[0].products.closed[0].size()) {
+        fail("lanes of one warp with different groups of products");
+      }
+    }
+    for (size_t i = 0; i < lanes[0].products.closed[0].size(); ++i) group_product(lanes, i);
+    for (int lane = 0; lane < kLanes; ++lane) lanes[lane].products.closed.erase(lanes[lane].products.closed.begin());
   }
 }
 
@@ -441,16 +578,62 @@ void load_matrices(uint32_t* to, int count, const uint16_t* row, bool transposed
   block->wait(State::kAtCollective);
 }
 
-// Nothing moves before the wait, the latest moment that the machine allows.
-void copy_later(void* shared, const void* global) {
-  block->check_shared(shared, 16, 16, "a copy");
-  if (reinterpret_cast<uintptr_t>(global) % 16 != 0) fail("a copy from an odd address");
-  block->thread().copies.push_back({shared, global});
+void warp_barrier() {
+  block->thread().operands.kind = Collective::kBarrier;
+  block->wait(State::kAtCollective);
 }
 
-void wait_for_copies() {
-  for (const Copy& copy : block->thread().copies) std::memcpy(copy.shared, copy.global, 16);
-  block->thread().copies.clear();
+void copy_later(void* shared, const void* global, bool there) {
+  block->check_shared(shared, 16, 16, "a copy");
+  if (there && reinterpret_cast<uintptr_t>(global) % 16 != 0) fail("a copy from an odd address");
+  const Copy copy{static_cast<unsigned char*>(shared), there ? global : nullptr};
+  if (block->copies_at_once()) {
+    block->copy(block->thread(), copy);
+  } else {
+    block->thread().copies.open.push_back(copy);
+  }
+}
+
+void commit_copies() { block->thread().copies.close(); }
+
+// -1: all, committed or not.
+void wait_for_copies(int pending_groups) {
+  Thread& thread = block->thread();
+  if (pending_groups < 0) thread.copies.close();
+  while (static_cast<int>(thread.copies.closed.size()) > std::max(0, pending_groups)) {
+    for (const Copy& copy : thread.copies.closed[0]) block->copy(thread, copy);
+    thread.copies.closed.erase(thread.copies.closed.begin());
+  }
+}
+
+void show_to_products() { block->show(block->thread()); }
+
+uint32_t shared_address(const void* p) {
+  return static_cast<uint32_t>(static_cast<const unsigned char*>(p) - block->shared()) + kSharedBase;
+}
+
+void wgmma(float* sums, const uint32_t* a, uint64_t descriptor, int columns) {
+  Thread& thread = block->thread();
+  if (!thread.fenced) fail("a group of products without a fence");
+  thread.products.open.push_back({sums, a, descriptor, columns});
+}
+
+void wgmma_fence() { block->thread().fenced = true; }
+
+void wgmma_commit() {
+  Thread& thread = block->thread();
+  thread.fenced = false;
+  thread.products.close();
+  thread.pending_products = 0;
+  thread.operands.kind = Collective::kGroups;
+  if (block->products_at_once()) block->wait(State::kAtCollective);
+}
+
+void wgmma_wait(int pending_groups) {
+  Thread& thread = block->thread();
+  thread.pending_products = pending_groups;
+  thread.operands.kind = Collective::kGroups;
+  block->wait(State::kAtCollective);
 }
 
 void fail(const char* format, ...) {

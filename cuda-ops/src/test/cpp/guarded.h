@@ -22,12 +22,12 @@ class Guarded {
   // `alignment` of the first byte; up to that many bytes less one are left at the end, and are checked when it goes.
   Guarded(int64_t bytes, size_t alignment) : size_(static_cast<size_t>(bytes)) {
 #if defined(__SANITIZE_ADDRESS__)
-    memory_ = static_cast<unsigned char*>(std::aligned_alloc(64, (size_ / 64 + 1) * 64));
+    memory_ = static_cast<unsigned char*>(std::aligned_alloc(whole(alignment), room(alignment)));
     slack_ = 0;
     begin_ = memory_;
     // aligned_alloc wants whole lines: the rest of the last one is poisoned by hand.
-    __asan_poison_memory_region(begin_ + size_, (size_ / 64 + 1) * 64 - size_);
-    (void)alignment;
+    rest_ = room(alignment) - size_;
+    __asan_poison_memory_region(begin_ + size_, rest_);
 #else
     const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
     const size_t own = (size_ + alignment + page - 1) / page * page;
@@ -45,7 +45,7 @@ class Guarded {
   }
   ~Guarded() {
 #if defined(__SANITIZE_ADDRESS__)
-    __asan_unpoison_memory_region(begin_ + size_, (size_ / 64 + 1) * 64 - size_);
+    __asan_unpoison_memory_region(begin_ + size_, rest_);
     std::free(memory_);
 #else
     for (size_t i = 0; i < slack_; ++i) {
@@ -65,6 +65,11 @@ class Guarded {
   size_t size() const { return size_; }
 
  private:
+#if defined(__SANITIZE_ADDRESS__)
+  static size_t whole(size_t alignment) { return alignment < 64 ? 64 : alignment; }
+  size_t room(size_t alignment) const { return (size_ / whole(alignment) + 1) * whole(alignment); }
+  size_t rest_ = 0;
+#endif
   static constexpr unsigned char kGuard = 0xa5;
   size_t size_;
   size_t mapped_ = 0;

@@ -49,6 +49,15 @@ class EmulatedKernelsTest {
   }
 
   @Test
+  void warpgroupKernels() throws Exception {
+    for (List<String> command : List.of(List.of(EMULATED, "--warpgroups"), List.of(SANITIZED, "--warpgroups", "--small"))) {
+      NativeProcess ran = NativeProcess.run(command);
+      assertEquals(0, ran.exit(), ran.printed());
+      assertTrue(ran.printed().contains(" runs by warpgroups, 0 failures"), ran.printed());
+    }
+  }
+
+  @Test
   void theEmulationTellsNaNFromNumbers() throws Exception {
     // A token that is not a number reaches every query, and the test's measure says so.
     OperatorCase c = OperatorCase.GRID.stream().filter(x -> x.name().equals("two factors")).findFirst().orElseThrow();
@@ -82,6 +91,34 @@ class EmulatedKernelsTest {
   @ParameterizedTest(name = "{0}")
   @MethodSource("mutations")
   void aMutatedKernelIsFound(String what, String file, String line, String instead) throws Exception {
+    assertFound(what, file, line, instead,
+        cases(c -> List.of("gates before and after", "batch of three").contains(c.name()), c -> false));
+  }
+
+  static Stream<Arguments> warpgroupMutations() {
+    return Stream.of(
+        Arguments.of("leading and stride offsets changed over", "wgmma_state_kernel.h",
+            "descriptor(values, kTileBlockBytes, 1024, Order::kSwizzle128)",
+            "descriptor(values, 1024, kTileBlockBytes, Order::kSwizzle128)"),
+        Arguments.of("operands written before their products have ended", "wgmma_output_kernel.h",
+            "wgmma_wait<1>();  // these", "wgmma_wait<2>();  // these"),
+        Arguments.of("sums read before their products have ended", "wgmma_state_kernel.h", "  wgmma_wait<0>();\n", "  wgmma_wait<1>();\n"),
+        Arguments.of("no fence before products", "wgmma_state_kernel.h", "      wgmma_fence();\n", ""),
+        Arguments.of("no proxy fence behind copies", "wgmma_output_kernel.h",
+            "        show_to_products();\n        barrier();  // the tile", "        barrier();  // the tile"),
+        Arguments.of("a barrier less before the products", "wgmma_state_kernel.h",
+            "    barrier();  // the tile is there, and the products of the tile before the last have ended\n", ""),
+        Arguments.of("a stage filled while its products run", "wgmma_output_kernel.h",
+            "copy_state(to_copy, (turn + 2) % kStages)", "copy_state(to_copy, (turn + 3) % kStages)"));
+  }
+
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("warpgroupMutations")
+  void aMutatedWarpgroupKernelIsFound(String what, String file, String line, String instead) throws Exception {
+    assertFound(what, file, line, instead, List.of("--warpgroups"));
+  }
+
+  private void assertFound(String what, String file, String line, String instead, List<String> arguments) throws Exception {
     Path kernels = folder.resolve("kernels");
     Files.createDirectories(kernels);
     try (Stream<Path> sources = Files.list(KERNELS)) {
@@ -99,7 +136,7 @@ class EmulatedKernelsTest {
         "-DHLA_KERNELS=" + kernels, "-DCMAKE_CXX_FLAGS_RELEASE=-O1"));
     assertEquals(0, built.exit(), built.printed());
     List<String> command = new ArrayList<>(List.of(build.resolve("hla_emulated_test").toString()));
-    command.addAll(cases(c -> List.of("gates before and after", "batch of three").contains(c.name()), c -> false));
+    command.addAll(arguments);
     NativeProcess ran = NativeProcess.run(command);
     assertNotEquals(0, ran.exit(), what + " was not found: " + ran.printed());
   }

@@ -1,0 +1,194 @@
+// Output pass by warpgroup products: one block makes a part of a head's outputs, 256 tokens at a time, 32 a warp. A product's
+// rows are tokens, its depth is rows of the state, its columns are values.
+//
+// A warp loads the second factor's features of its tokens once, in the tensor core's own order; times one feature of the
+// first factor, the same for 16 or 32 rows of the state, they are the operand of each step. The state comes as the reduction
+// wrote it, in the order of the products' second operand. Where all of it fits into shared memory it is copied once and the
+// warps go on without a barrier, each on its own: one warpgroup divides and stores while the other multiplies. Else its
+// tiles go around in four stages, as the values do in the state pass, and no round ends with the tokens.
+#pragma once
+
+#include "numbers.h"
+#include "wgmma.h"
+#include "wgmma_args.h"
+
+namespace hla::cuda {
+
+// kHalves: second_rank / 16, 1 or 2.
+template <int kColumns, int kHalves, bool kResident>
+HLA_DEVICE void wgmma_output_block(const WgmmaOutputArgs& a, unsigned char* shared) {
+  constexpr int kTileBytes = state_tile_bytes(kColumns);
+  constexpr int kStagingPitch = kColumns * 2 + 16;
+
+  const int thread = thread_index();
+  const int warp = thread / 32;
+  const int lane = thread % 32;
+  const int quad = lane / 4;
+  const int in_quad = lane % 4;
+
+  const int part = static_cast<int>(block_index() % a.parts);
+  const int64_t group = block_index() / a.parts;
+  const int first_tile = static_cast<int>(static_cast<int64_t>(part) * a.tiles / a.parts);
+  const int last_tile = static_cast<int>(static_cast<int64_t>(part + 1) * a.tiles / a.parts);
+  if (first_tile == last_tile) return;
+  const int features = a.first_rank + a.second_rank;
+  const int pitch = feature_pitch_bytes(features);
+  const int feature_bytes = wgmma_warp_features_bytes(features);
+  const int state_tiles = a.first_rank * a.second_rank / kTileRows;
+
+  unsigned char* const own = shared + (kResident ? state_tiles : kStages) * kTileBytes +
+                             warp * (2 * feature_bytes + wgmma_staging_bytes(kColumns));
+  unsigned char* const staging = own + 2 * feature_bytes;
+  const auto* const state =
+      reinterpret_cast<const unsigned char*>(a.state) + group * state_tiles * static_cast<int64_t>(kTileBytes);
+  const auto* const features_in = static_cast<const uint16_t*>(a.features.data) +
+                                  group / a.heads * a.features.batch_stride + group % a.heads * a.features.head_stride;
+  auto* const output = static_cast<uint16_t*>(const_cast<void*>(a.output.data)) + group / a.heads * a.output.batch_stride +
+                       group % a.heads * a.output.head_stride;
+
+  // The warp's 16 tokens of product i of a tile.
+  const auto token_of = [&](int tile, int i) {
+    return static_cast<int64_t>(tile) * kGroupTokens + warp / 4 * 128 + i * 64 + warp % 4 * 16;
+  };
+  const int feature_pieces = features / 8;
+  const auto copy_features = [&](int tile) {
+    unsigned char* const to = own + tile % 2 * feature_bytes;
+    for (int j = lane; j < 32 * feature_pieces; j += 32) {
+      const int r = j / feature_pieces;
+      const int piece = j % feature_pieces;
+      const int64_t token = token_of(tile, r / 16) + r % 16;
+      const bool there = token < a.queries;
+      copy_or_zero(to + r * pitch + piece * 16, features_in + (there ? token : 0) * a.features.token_stride + piece * 8, there);
+    }
+  };
+  const auto copy_state = [&](int tile, int stage) {
+    for (int i = thread * 16; i < kTileBytes; i += kGroupThreads * 16) {
+      copy_or_zero(shared + stage * kTileBytes + i, state + static_cast<int64_t>(tile) * kTileBytes + i, true);
+    }
+  };
+
+  if (kResident) {
+    for (int i = 0; i < state_tiles; ++i) copy_state(i, i);
+    copy_features(first_tile);
+    commit_copies();
+    wait_for_copies_but<0>();
+    show_to_products();
+    barrier();  // the state is there
+  } else {
+    copy_features(first_tile);
+    copy_state(0, 0);
+    commit_copies();
+    copy_state(1, 1);
+    commit_copies();
+  }
+
+  int turn = 0;      // of the stages
+  int to_copy = 2;   // the state's tile that is copied next
+  const int lane_row = lane % 16 * pitch + lane / 16 * 16;
+
+#pragma unroll 1
+  for (int tile = first_tile; tile < last_tile; ++tile) {
+    const unsigned char* const nodes = own + tile % 2 * feature_bytes;
+    float sums[2][kColumns / 2] = {};
+    float ones[2][4] = {};
+    uint32_t second[2][kHalves][4];
+    uint32_t operands[2][2][4];  // [step % 2][product]
+    uint32_t pairs[2][2];        // two features of the first factor, of the lane's two tokens of either product
+
+#pragma unroll 1
+    for (int state_tile = 0; state_tile < state_tiles; ++state_tile) {
+      if (!kResident) {
+        wait_for_copies_but<1>();
+        show_to_products();
+        barrier();  // the tile is there, and the products of the tile before the last have ended
+        const bool more = tile + 1 < last_tile;
+        if (more || state_tile + 2 < state_tiles) copy_state(to_copy, (turn + 2) % kStages);
+        if (more && state_tile == 0) copy_features(tile + 1);
+        commit_copies();
+        to_copy = to_copy + 1 < state_tiles ? to_copy + 1 : 0;
+      } else if (state_tile == 0) {
+        wait_for_copies_but<0>();
+        warp_barrier();  // the features are there, and those before have been used
+        if (tile + 1 < last_tile) copy_features(tile + 1);
+        commit_copies();
+      }
+      if (state_tile == 0) {
+#pragma unroll
+        for (int i = 0; i < 2; ++i) {
+#pragma unroll
+          for (int h = 0; h < kHalves; ++h) {
+            load_matrices(second[i][h],
+                          reinterpret_cast<const uint16_t*>(nodes + i * 16 * pitch + lane_row + a.first_rank * 2 + h * 32));
+          }
+        }
+      }
+      const unsigned char* const stage = shared + (kResident ? state_tile : turn % kStages) * kTileBytes;
+      const uint64_t state_at = descriptor(stage, kTileBlockBytes, 1024, Order::kSwizzle128);
+      const uint64_t ones_at =
+          descriptor(stage + kColumns / kBlockColumns * kTileBlockBytes, 128, 128, Order::kPlain);
+      ++turn;
+#pragma unroll
+      for (int step = 0; step < kTileRows / 16; ++step) {
+        uint32_t(&rows)[2][4] = operands[step % 2];
+        wgmma_wait<1>();  // these operands' last products have ended
+        if (step % (2 * kHalves) == 0) {
+          const int feature = (state_tile * (kTileRows / 16) + step) / kHalves;
+#pragma unroll
+          for (int i = 0; i < 4; ++i) {
+            pairs[i / 2][i % 2] =
+                *reinterpret_cast<const uint32_t*>(nodes + (i / 2 * 16 + i % 2 * 8 + quad) * pitch + feature * 2);
+          }
+        }
+#pragma unroll
+        for (int i = 0; i < 2; ++i) {
+          const bool high = step / kHalves % 2 != 0;
+          const uint32_t near = halves(pairs[i][0], pairs[i][0], high);
+          const uint32_t far = halves(pairs[i][1], pairs[i][1], high);
+          const uint32_t(&leaf)[4] = second[i][step % kHalves];
+          rows[i][0] = multiply_pairs(leaf[0], near);
+          rows[i][1] = multiply_pairs(leaf[1], far);
+          rows[i][2] = multiply_pairs(leaf[2], near);
+          rows[i][3] = multiply_pairs(leaf[3], far);
+        }
+        wgmma_fence();
+#pragma unroll
+        for (int i = 0; i < 2; ++i) {
+          wgmma<kColumns>(sums[i], rows[i], state_at + step * (16 * 128 >> 4));
+          wgmma<8>(ones[i], rows[i], ones_at + step * (16 * 16 >> 4));
+        }
+        wgmma_commit();
+      }
+    }
+    wgmma_wait<0>();
+
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+      settle(sums[i]);
+      settle(ones[i]);
+      // The denominator is in column 0, which the first lane of the four holds.
+      const float near = 1.0f / (shuffle(ones[i][0], lane & ~3) + a.epsilon);
+      const float far = 1.0f / (shuffle(ones[i][2], lane & ~3) + a.epsilon);
+      warp_barrier();  // the outputs before have been stored
+#pragma unroll
+      for (int n = 0; n < kColumns / 8; ++n) {
+        unsigned char* const to = staging + quad * kStagingPitch + n * 16 + in_quad * 4;
+        *reinterpret_cast<uint32_t*>(to) = pack_bfloat16(sums[i][4 * n] * near, sums[i][4 * n + 1] * near);
+        *reinterpret_cast<uint32_t*>(to + 8 * kStagingPitch) =
+            pack_bfloat16(sums[i][4 * n + 2] * far, sums[i][4 * n + 3] * far);
+      }
+      warp_barrier();  // the outputs are there
+      constexpr int kRowPieces = kColumns / 8;
+      const int column = lane % kRowPieces * 8;
+      const int64_t first_token = token_of(tile, i);
+#pragma unroll
+      for (int r = lane / kRowPieces; r < 16; r += 32 / kRowPieces) {
+        const int64_t token = first_token + r;
+        if (token >= a.queries || column >= a.width) continue;
+        *reinterpret_cast<Word4*>(output + token * a.output.token_stride + column) =
+            *reinterpret_cast<const Word4*>(staging + r * kStagingPitch + column * 2);
+      }
+    }
+  }
+}
+
+}  // namespace hla::cuda

@@ -1,0 +1,121 @@
+#include "wgmma_schedule.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "sizes.h"
+
+namespace hla::cuda {
+namespace {
+
+// What a block of the state pass costs beyond its tiles, in tiles: filling its stages, and writing and adding its partial.
+constexpr int64_t kStateExtra = 10;
+// The same of the output pass, whose tiles are longer.
+constexpr int64_t kOutputExtra = 1;
+constexpr int64_t kMaxPartialBytes = int64_t{512} << 20;
+
+// Into how many parts to cut `tiles` of each of `rows_of_blocks`, a block a part, so that the multiprocessors, a block each,
+// are done first. No part is empty.
+int64_t parts_of(int64_t tiles, int64_t rows_of_blocks, int multiprocessors, int64_t extra, int64_t most) {
+  int64_t best = 1;
+  int64_t least = std::numeric_limits<int64_t>::max();
+  for (int64_t parts = 1; parts <= std::min(tiles, most); ++parts) {
+    const int64_t longest = ceil_div(tiles, parts);
+    if (ceil_div(tiles, longest) != parts) continue;
+    const int64_t time = ceil_div(rows_of_blocks * parts, multiprocessors) * (longest + extra);
+    if (time >= least) continue;
+    least = time;
+    best = parts;
+  }
+  return best;
+}
+
+}  // namespace
+
+std::optional<WgmmaSchedule> WgmmaSchedule::of(const RowTables& tables, const CoreCall& call, int multiprocessors) {
+  const int64_t first = tables.first_rank_of_pair();
+  const int64_t second = tables.features() - first;
+  const int64_t width = call.sizes.width;
+  if (call.element != Element::kBfloat16 || call.feature_element != Element::kBfloat16) return std::nullopt;
+  if (first == 0 || first % 8 != 0 || (second != 16 && second != 32)) return std::nullopt;
+  if (width > 2 * kBlockColumns) return std::nullopt;
+  if (!aligned(call.query_features, call.element, tables.features(), 16) ||
+      !aligned(call.key_features, call.element, tables.features(), 16) || !aligned(call.value, call.element, width, 16) ||
+      !aligned(call.output, call.element, width, 16)) {
+    return std::nullopt;
+  }
+  const int32_t columns = width > kBlockColumns ? 2 * kBlockColumns : kBlockColumns;
+  if (tables.features() > 1024) return std::nullopt;  // far beyond shared memory, near enough for the sizes below
+  const auto features = static_cast<int>(tables.features());
+  const int resident = wgmma_output_shared_bytes(columns, features, tables.rows() / kTileRows);
+  const int going_round = wgmma_output_shared_bytes(columns, features, kStages);
+  const int output_shared = resident <= kHopperShared ? resident : going_round;
+  if (std::max(wgmma_state_shared_bytes(columns, features), output_shared) > kHopperShared) return std::nullopt;
+  return WgmmaSchedule(tables, call, multiprocessors, columns, output_shared, resident <= kHopperShared);
+}
+
+WgmmaSchedule::WgmmaSchedule(const RowTables& tables, const CoreCall& call, int multiprocessors, int32_t columns,
+                             int output_shared, bool resident) {
+  const Sizes& n = call.sizes;
+  const int64_t groups = n.batch * n.heads;
+  const int32_t rows = tables.rows();
+  const int32_t first = tables.first_rank_of_pair();
+  const auto second = static_cast<int32_t>(tables.features()) - first;
+
+  state_.features = call.key_features;
+  state_.value = call.value;
+  state_.heads = small(n.heads, "the number of heads");
+  state_.width = static_cast<int32_t>(n.width);
+  state_.columns = columns;
+  state_.first_rank = first;
+  state_.second_rank = second;
+  state_.row_blocks = static_cast<int32_t>(ceil_div(rows, kGroupStateRows));
+  state_.keys = n.keys;
+  const int64_t partial_bytes = groups * rows * (columns + 8) * static_cast<int64_t>(sizeof(float));
+  const int64_t key_tiles = ceil_div(n.keys, kTileRows);
+  const int64_t most = std::max<int64_t>(1, std::min<int64_t>(1024, kMaxPartialBytes / partial_bytes));
+  const int64_t wanted = parts_of(key_tiles, groups * state_.row_blocks, multiprocessors, kStateExtra, most);
+  state_.chunk_tokens = ceil_div(key_tiles, wanted) * kTileRows;
+  state_.chunks = small(ceil_div(n.keys, state_.chunk_tokens), "the number of keys");
+  state_blocks_ = blocks(groups * state_.chunks * state_.row_blocks, "tiles of the state");
+  state_shared_ = wgmma_state_shared_bytes(columns, static_cast<int>(tables.features()));
+
+  reduce_.rows = rows;
+  reduce_.columns = columns;
+  reduce_.width = state_.width;
+  reduce_.chunks = state_.chunks;
+  reduce_blocks_ = blocks(groups * ceil_div(int64_t{rows} * (columns / 8 + 1), kGroupReduceThreads), "rows of the state");
+
+  output_.features = call.query_features;
+  output_.output = call.output;
+  output_.heads = state_.heads;
+  output_.width = state_.width;
+  output_.columns = columns;
+  output_.first_rank = first;
+  output_.second_rank = second;
+  output_.resident = resident ? 1 : 0;
+  output_.tiles = small(ceil_div(n.queries, kGroupTokens), "the number of queries");
+  output_.parts = static_cast<int32_t>(parts_of(output_.tiles, groups, multiprocessors, kOutputExtra, output_.tiles));
+  output_.queries = n.queries;
+  output_.epsilon = call.epsilon;
+  output_blocks_ = blocks(groups * output_.parts, "tiles of queries");
+  output_shared_ = output_shared;
+
+  state_offset_ = (static_cast<size_t>(partial_bytes * state_.chunks) + kAlign - 1) / kAlign * kAlign;
+  workspace_bytes_ = state_offset_ + static_cast<size_t>(groups * (rows / kTileRows)) * static_cast<size_t>(state_tile_bytes(columns));
+}
+
+void WgmmaSchedule::run(Launcher& launcher, void* workspace) const {
+  WgmmaStateArgs state = state_;
+  WgmmaReduceArgs reduce = reduce_;
+  WgmmaOutputArgs output = output_;
+  state.partial = static_cast<float*>(workspace);
+  reduce.partial = state.partial;
+  reduce.state = reinterpret_cast<uint16_t*>(static_cast<unsigned char*>(workspace) + state_offset_);
+  output.state = reduce.state;
+  launcher.wgmma_state(state_blocks_, state_shared_, state);
+  launcher.wgmma_reduce(reduce_blocks_, reduce);
+  launcher.wgmma_output(output_blocks_, output_shared_, output);
+}
+
+}  // namespace hla::cuda
