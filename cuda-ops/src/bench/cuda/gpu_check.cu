@@ -1,8 +1,10 @@
 // Checks the kernels on the device of this machine and times them. cuda-ops/gpu-check builds and runs it.
 //
 //   hla_gpu_check --check                    every kernel and shape against float64; tensors between guard zones
-//   hla_gpu_check --small                    a few of them, for compute-sanitizer
-//   hla_gpu_check --bench ROWS REPORT TEXT   times, the ceilings, one JSON report, a table last. ROWS holds what sdpa.py
+//   hla_gpu_check --check-warpgroups         the same for the warpgroup kernels of Hopper
+//                                            either with --small: a few of them, for compute-sanitizer
+//   hla_gpu_check --bench ROWS REPORT TEXT [--without-warpgroups]
+//                                            times, the ceilings, one JSON report, a table last. ROWS holds what sdpa.py
 //                                            measured, TEXT is put into the report as the field "run"
 #include <cuda_runtime.h>
 
@@ -65,7 +67,7 @@ class Device {
 // One case in device memory, ready to run again and again.
 class Prepared {
  public:
-  Prepared(const Case& c, const Type& type, bool tokens_first, int terms = 0)
+  Prepared(const Case& c, const Type& type, bool tokens_first, int terms = 0, bool warpgroups = false)
       : case_(c), type_(type), tables_(hla::MonomialPlan(c.ranks, c.powers)) {
     const int64_t columns = c.depth > 0 ? c.depth : c.features();
     query_layout_ = {c.batch, c.heads, c.queries, columns, tokens_first};
@@ -104,7 +106,8 @@ class Prepared {
     check(cudaGetDevice(&device), "device");
     schedule_ = std::make_unique<CoreSchedule>(tables_, reinterpret_cast<const int32_t*>(words_->data()), call_,
                                                hla::cuda::multiprocessors(device),
-                                               terms > 0 ? terms : hla::cuda::terms_of(type.element, c.keys));
+                                               terms > 0 ? terms : hla::cuda::terms_of(type.element, c.keys),
+                                               warpgroups && hla::cuda::has_warpgroups(device));
     workspace_ = std::make_unique<Device>(schedule_->workspace_bytes());
   }
 
@@ -124,6 +127,7 @@ class Prepared {
   }
   const Layout& output_layout() const { return output_layout_; }
   int chunks() const { return schedule_->chunks(); }
+  bool by_warpgroups() const { return schedule_->by_warpgroups(); }
   bool zones_whole() const {
     for (const auto* device : {&query_, &key_, &value_, &output_, &words_, &workspace_, &query_features_, &key_features_}) {
       if (*device && !(*device)->zones_whole()) return false;
@@ -189,6 +193,28 @@ std::vector<Case> shapes(bool small) {
   return all;
 }
 
+// For the warpgroup kernels, with one term whatever the number of keys.
+std::vector<Case> warpgroup_shapes(bool small) {
+  std::vector<Case> all;
+  const auto core = [&](int64_t b, int64_t h, int64_t n, int64_t m, int64_t dv, std::vector<int64_t> ranks) {
+    if (!small || std::max(n, m) <= 300) all.push_back(make_case(b, h, n, m, dv, 0, ranks, {1, 1}, {}, 1 + static_cast<uint32_t>(all.size())));
+  };
+  core(1, 1, 1, 1, 8, {8, 16});
+  core(2, 2, 65, 63, 24, {8, 16});
+  core(1, 1, 257, 65, 64, {16, 16});
+  core(1, 2, 300, 200, 128, {16, 16});
+  core(1, 1, 70, 129, 120, {8, 32});
+  core(1, 1, 40, 90, 64, {32, 32});
+  core(1, 1, 600, 700, 72, {24, 16});
+  core(1, 1, 300, 600, 128, {32, 32});
+  core(1, 2, 520, 321, 128, {16, 32});
+  core(1, 1, 513, 130, 40, {48, 16});
+  core(1, 2, 1000, 1000, 128, {16, 16});
+  core(2, 2, 1500, 20000, 128, {16, 16});
+  core(1, 3, 3000, 7000, 128, {32, 32});
+  return all;
+}
+
 std::string name_of(const Case& c) {
   std::ostringstream text;
   text << (c.depth > 0 ? "fused" : "core") << " B" << c.batch << " H" << c.heads << " N" << c.queries << " M" << c.keys << " dv"
@@ -199,35 +225,57 @@ std::string name_of(const Case& c) {
   return text.str();
 }
 
-int check_all(bool small) {
+// Runs, failures and largest errors of the checks.
+struct Tally {
   int runs = 0, failures = 0;
   double largest[3] = {};
-  for (Case& c : shapes(small)) {
-    expect_all(c);
-    for (size_t t = 0; t < 3; ++t) {
-      const Type& type = kTypes[t];
-      for (const bool tokens_first : {false, true}) {
-        Prepared prepared(c, type, tokens_first);
-        prepared.run();
-        const std::vector<unsigned char> first = prepared.output();
-        prepared.run();
-        const double error = relative_error(c.expected, type, prepared.output_layout(), first.data());
-        largest[t] = std::max(largest[t], error);
-        ++runs;
-        const char* const wrong = !(error <= type.tolerance)       ? "beyond the tolerance"
-                                  : prepared.output() != first     ? "a second run gives other bits"
-                                  : !prepared.zones_whole()        ? "memory beside a tensor was written"
-                                                                   : nullptr;
-        if (wrong == nullptr) continue;
-        ++failures;
-        std::printf("FAILED %s, %s, %s first: %s, relative error %.3g\n", name_of(c).c_str(), type.name,
-                    tokens_first ? "tokens" : "heads", wrong, error);
-      }
+
+  void check(const Case& c, size_t type_index, int terms, bool warpgroups) {
+    const Type& type = kTypes[type_index];
+    for (const bool tokens_first : {false, true}) {
+      Prepared prepared(c, type, tokens_first, terms, warpgroups);
+      prepared.run();
+      const std::vector<unsigned char> first = prepared.output();
+      prepared.run();
+      const double error = relative_error(c.expected, type, prepared.output_layout(), first.data());
+      largest[type_index] = std::max(largest[type_index], error);
+      ++runs;
+      const char* const wrong = prepared.by_warpgroups() != warpgroups ? "other kernels ran"
+                                : !(error <= type.tolerance)           ? "beyond the tolerance"
+                                : prepared.output() != first           ? "a second run gives other bits"
+                                : !prepared.zones_whole()              ? "memory beside a tensor was written"
+                                                                       : nullptr;
+      if (wrong == nullptr) continue;
+      ++failures;
+      std::printf("FAILED %s, %s, %s first%s: %s, relative error %.3g\n", name_of(c).c_str(), type.name,
+                  tokens_first ? "tokens" : "heads", warpgroups ? ", warpgroups" : "", wrong, error);
     }
   }
-  std::printf("%d runs, %d failures; largest relative errors: float %.2g, float16 %.2g, bfloat16 %.2g\n", runs, failures,
-              largest[0], largest[1], largest[2]);
-  return failures == 0 ? 0 : 1;
+};
+
+int check_warps(bool small) {
+  Tally tally;
+  for (Case& c : shapes(small)) {
+    expect_all(c);
+    for (size_t t = 0; t < 3; ++t) tally.check(c, t, 0, false);
+  }
+  std::printf("%d runs, %d failures; largest relative errors: float %.2g, float16 %.2g, bfloat16 %.2g\n", tally.runs,
+              tally.failures, tally.largest[0], tally.largest[1], tally.largest[2]);
+  return tally.failures == 0 ? 0 : 1;
+}
+
+int check_warpgroups(bool small) {
+  if (!hla::cuda::has_warpgroups(0)) {
+    std::printf("not run: no warpgroup products on this device\n");
+    return 0;
+  }
+  Tally tally;
+  for (Case& c : warpgroup_shapes(small)) {
+    expect_all(c);
+    tally.check(c, 2, 1, true);
+  }
+  std::printf("%d runs, %d failures; largest relative error: bfloat16 %.2g\n", tally.runs, tally.failures, tally.largest[2]);
+  return tally.failures == 0 ? 0 : 1;
 }
 
 // Median milliseconds of one call.
@@ -310,7 +358,7 @@ double sampled_error(const Case& c, const Type& type, const Prepared& prepared, 
   return difference / scale;
 }
 
-int bench(const std::string& rows, const std::string& report, const std::string& run) {
+int bench(const std::string& rows, const std::string& report, const std::string& run, bool warpgroups) {
   const Measured measured = read_rows(rows);
   cudaDeviceProp device{};
   check(cudaGetDeviceProperties(&device, 0), "device properties");
@@ -321,6 +369,7 @@ int bench(const std::string& rows, const std::string& report, const std::string&
     int64_t tokens, depth;
     std::vector<int64_t> ranks, powers, activations;
     size_t type;
+    bool warpgroups = false;
   };
   std::vector<Shape> list;
   for (const int64_t tokens : {8190, 32760, 75600}) {
@@ -334,14 +383,23 @@ int bench(const std::string& rows, const std::string& report, const std::string&
   list.push_back({"core", 32760, 0, {32, 32}, {1, 1}, {}, 1});
   list.push_back({"core", 32760, 0, {16, 16}, {1, 1}, {}, 0});
 
+  if (warpgroups) {
+    for (const int64_t tokens : {8190, 32760, 75600}) {
+      list.push_back({"core", tokens, 0, {16, 16}, {1, 1}, {}, 2, true});
+      list.push_back({"core", tokens, 0, {32, 32}, {1, 1}, {}, 2, true});
+    }
+  }
+
   std::ostringstream json, table;
   int failures = 0;
-  table << "kernel shape                                              type       ms       x softmax  of copy  of product  error\n";
+  table << "kernel shape                                              type      products by  ms       x softmax  of copy  of product  error\n";
   for (size_t i = 0; i < list.size(); ++i) {
     const Shape& s = list[i];
     const Case c = make_case(1, 12, s.tokens, s.tokens, 128, s.depth, s.ranks, s.powers, s.activations, 7);
     const Type& type = kTypes[s.type];
-    Prepared prepared(c, type, false);
+    Prepared prepared(c, type, false, 0, s.warpgroups);
+    if (prepared.by_warpgroups() != s.warpgroups) throw std::runtime_error(name_of(c) + ": other kernels than asked for");
+    const char* const by = s.warpgroups ? "warpgroup" : "warp";
     const double ms = milliseconds([&] { prepared.run(); });
     const double error = sampled_error(c, type, prepared, prepared.output());
     if (!(error <= type.tolerance)) ++failures;
@@ -355,14 +413,14 @@ int bench(const std::string& rows, const std::string& report, const std::string&
     const double of_copy = bytes / (ms / 1e3) / copy;
     const double of_product = measured.product > 0 ? flops / (ms / 1e3) / measured.product : 0;
     json << (i ? "," : "") << "\n    {\"kernel\": \"" << s.kind << "\", \"shape\": \"" << name_of(c) << "\", \"type\": \"" << type.name
-         << "\", \"tokens\": " << s.tokens << ", \"products\": " << size << ", \"chunks\": " << prepared.chunks() << ", \"ms\": " << ms
+         << "\", \"products_by\": \"" << by << "\", \"tokens\": " << s.tokens << ", \"products\": " << size << ", \"chunks\": " << prepared.chunks() << ", \"ms\": " << ms
          << ", \"flop\": " << flops << ", \"least_bytes\": " << bytes << ", \"of_copy\": " << of_copy << ", \"of_product\": ";
     if (measured.product > 0) json << of_product; else json << "null";
     json << ", \"times_faster_than_softmax\": ";
     if (times > 0) json << times; else json << "null";
     json << ", \"relative_error_of_6_queries\": " << (std::isfinite(error) ? error : 1e300) << "}";
     char line[256];
-    std::snprintf(line, sizeof line, "%-57s %-9s %8.3f  %9s  %6.1f%%  %9s  %.2g\n", name_of(c).c_str(), type.name, ms,
+    std::snprintf(line, sizeof line, "%-57s %-9s %-9s %8.3f  %9s  %6.1f%%  %9s  %.2g\n", name_of(c).c_str(), type.name, by, ms,
                   times > 0 ? (std::to_string(static_cast<int>(times * 10) / 10.0)).substr(0, 6).c_str() : "-", 100 * of_copy,
                   measured.product > 0 ? (std::to_string(100 * of_product).substr(0, 5) + "%").c_str() : "-", error);
     table << line;
@@ -398,12 +456,17 @@ int main(int argc, char** argv) {
     return 3;
   }
   try {
-    if (what == "--check" || what == "--small") return check_all(what == "--small");
-    if (what == "--bench" && argc == 5) return bench(argv[2], argv[3], argv[4]);
+    const bool small = argc == 3 && std::strcmp(argv[2], "--small") == 0;
+    if (what == "--check" && (argc == 2 || small)) return check_warps(small);
+    if (what == "--check-warpgroups" && (argc == 2 || small)) return check_warpgroups(small);
+    const bool without = argc == 6 && std::strcmp(argv[5], "--without-warpgroups") == 0;
+    if (what == "--bench" && (argc == 5 || without)) {
+      return bench(argv[2], argv[3], argv[4], !without && hla::cuda::has_warpgroups(0));
+    }
   } catch (const std::exception& e) {
     std::fprintf(stderr, "hla_gpu_check: %s\n", e.what());
     return 1;
   }
-  std::fprintf(stderr, "usage: hla_gpu_check --check | --small | --bench ROWS REPORT TEXT\n");
+  std::fprintf(stderr, "usage: hla_gpu_check --check [--small] | --check-warpgroups [--small] | --bench ROWS REPORT TEXT [--without-warpgroups]\n");
   return 2;
 }
