@@ -15,6 +15,7 @@
 
 #include "launcher.h"
 #include "reference.h"
+#include "sizes.h"
 
 namespace {
 
@@ -67,8 +68,12 @@ class Device {
 // One case in device memory, ready to run again and again.
 class Prepared {
  public:
-  Prepared(const Case& c, const Type& type, bool tokens_first, int terms = 0, bool warpgroups = false)
+  Prepared(const Case& c, const Type& type, bool tokens_first, int terms_or_choice = 0, bool warpgroups = false)
       : case_(c), type_(type), tables_(hla::MonomialPlan(c.ranks, c.powers)) {
+    int device = 0;
+    check(cudaGetDevice(&device), "device");
+    const bool by_warpgroups = warpgroups && hla::cuda::has_warpgroups(device);
+    const int terms = terms_or_choice > 0 ? terms_or_choice : hla::cuda::terms_of(type.element, c.keys);
     const int64_t columns = c.depth > 0 ? c.depth : c.features();
     query_layout_ = {c.batch, c.heads, c.queries, columns, tokens_first};
     key_layout_ = {c.batch, c.heads, c.keys, columns, tokens_first};
@@ -96,18 +101,16 @@ class Prepared {
                     (parameters_[1] = tensor(bias, c.query_bias))->data()};
       key_map_ = {call_.key_features, c.keys, (parameters_[2] = tensor(weight, c.key_weight))->data(),
                   (parameters_[3] = tensor(bias, c.key_bias))->data()};
-      query_features_ = std::make_unique<Device>(static_cast<size_t>(c.batch * c.heads * c.queries * c.features() * 4));
-      key_features_ = std::make_unique<Device>(static_cast<size_t>(c.batch * c.heads * c.keys * c.features() * 4));
-      call_.feature_element = Element::kFloat32;
-      call_.query_features = hla::cuda::map_rows(reinterpret_cast<float*>(query_features_->data()), c.heads, c.queries, c.features());
-      call_.key_features = hla::cuda::map_rows(reinterpret_cast<float*>(key_features_->data()), c.heads, c.keys, c.features());
+      call_.feature_element = hla::cuda::mapped_element(tables_, call_, terms, by_warpgroups);
+      const int64_t row_bytes = c.features() * hla::cuda::bytes_of(call_.feature_element);
+      query_features_ = std::make_unique<Device>(static_cast<size_t>(c.batch * c.heads * c.queries * row_bytes));
+      key_features_ = std::make_unique<Device>(static_cast<size_t>(c.batch * c.heads * c.keys * row_bytes));
+      call_.query_features = hla::cuda::map_rows(query_features_->data(), c.heads, c.queries, c.features());
+      call_.key_features = hla::cuda::map_rows(key_features_->data(), c.heads, c.keys, c.features());
     }
-    int device = 0;
-    check(cudaGetDevice(&device), "device");
     schedule_ = std::make_unique<CoreSchedule>(tables_, reinterpret_cast<const int32_t*>(words_->data()), call_,
                                                hla::cuda::multiprocessors(device),
-                                               terms > 0 ? terms : hla::cuda::terms_of(type.element, c.keys),
-                                               warpgroups && hla::cuda::has_warpgroups(device));
+                                               terms, by_warpgroups);
     workspace_ = std::make_unique<Device>(schedule_->workspace_bytes());
   }
 
@@ -115,9 +118,9 @@ class Prepared {
     StreamLauncher launcher(nullptr);
     if (case_.depth > 0) {
       hla::cuda::run_maps(launcher, type_.element, call_.sizes, case_.depth, case_.features(), query_map_,
-                          case_.activation_runs(), reinterpret_cast<float*>(query_features_->data()));
+                          case_.activation_runs(), call_.feature_element, query_features_->data());
       hla::cuda::run_maps(launcher, type_.element, call_.sizes, case_.depth, case_.features(), key_map_,
-                          case_.activation_runs(), reinterpret_cast<float*>(key_features_->data()));
+                          case_.activation_runs(), call_.feature_element, key_features_->data());
     }
     schedule_->run(launcher, workspace_->data());
   }
@@ -196,8 +199,8 @@ std::vector<Case> shapes(bool small) {
 // For the warpgroup kernels, with one term whatever the number of keys.
 std::vector<Case> warpgroup_shapes(bool small) {
   std::vector<Case> all;
-  const auto core = [&](int64_t b, int64_t h, int64_t n, int64_t m, int64_t dv, std::vector<int64_t> ranks) {
-    if (!small || std::max(n, m) <= 300) all.push_back(make_case(b, h, n, m, dv, 0, ranks, {1, 1}, {}, 1 + static_cast<uint32_t>(all.size())));
+  const auto core = [&](int64_t b, int64_t h, int64_t n, int64_t m, int64_t dv, std::vector<int64_t> ranks, int64_t depth = 0) {
+    if (!small || std::max(n, m) <= 300) all.push_back(make_case(b, h, n, m, dv, depth, ranks, {1, 1}, {1, 1}, 1 + static_cast<uint32_t>(all.size())));
   };
   core(1, 1, 1, 1, 8, {8, 16});
   core(2, 2, 65, 63, 24, {8, 16});
@@ -210,6 +213,8 @@ std::vector<Case> warpgroup_shapes(bool small) {
   core(1, 2, 520, 321, 128, {16, 32});
   core(1, 1, 513, 130, 40, {48, 16});
   core(1, 2, 1000, 1000, 128, {16, 16});
+  core(1, 1, 90, 70, 128, {8, 32}, 128);
+  core(1, 2, 270, 600, 64, {16, 16}, 40);
   core(2, 2, 1500, 20000, 128, {16, 16});
   core(1, 3, 3000, 7000, 128, {32, 32});
   return all;
@@ -387,6 +392,8 @@ int bench(const std::string& rows, const std::string& report, const std::string&
     for (const int64_t tokens : {8190, 32760, 75600}) {
       list.push_back({"core", tokens, 0, {16, 16}, {1, 1}, {}, 2, true});
       list.push_back({"core", tokens, 0, {32, 32}, {1, 1}, {}, 2, true});
+      list.push_back({"fused", tokens, 128, {16, 16}, {1, 1}, {1, 1}, 2, true});
+      list.push_back({"fused", tokens, 128, {32, 32}, {1, 1}, {1, 1}, 2, true});
     }
   }
 

@@ -2,6 +2,7 @@
 
 #include "launcher.h"
 #include "options.h"
+#include "sizes.h"
 
 namespace hla::cuda {
 namespace {
@@ -86,25 +87,25 @@ void CudaNode::run(ort::KernelContext* context, Problem problem) const {
                 rows_of(problem.output),
                 problem.epsilon};
 
+  const int terms = terms_of(problem.element, sizes.keys);
   const bool mapped = problem.query_map.weight != nullptr;
+  if (mapped) call.feature_element = mapped_element(tables_, call, terms, warpgroups_);
   const auto feature_bytes = [&](int64_t tokens) {
-    return mapped ? static_cast<size_t>(sizes.batch * sizes.heads * tokens * features()) * sizeof(float) : size_t{0};
+    return mapped ? static_cast<size_t>(sizes.batch * sizes.heads * tokens * features() * bytes_of(call.feature_element)) : size_t{0};
   };
   const StreamBuffer query_features(api(), context, memory_, feature_bytes(sizes.queries));
   const StreamBuffer key_features(api(), context, memory_, feature_bytes(sizes.keys));
   if (mapped) {
     const auto map = [&](const Rows& x, int64_t tokens, const Map& by, const StreamBuffer& to) {
-      auto* const result = static_cast<float*>(to.data());
       run_maps(launcher, problem.element, sizes, by.width, features(), {x, tokens, by.weight, by.bias},
-               activations_of(*by.activations), result);
-      return map_rows(result, sizes.heads, tokens, features());
+               activations_of(*by.activations), call.feature_element, to.data());
+      return map_rows(to.data(), sizes.heads, tokens, features());
     };
-    call.feature_element = Element::kFloat32;
     call.query_features = map(call.query_features, sizes.queries, problem.query_map, query_features);
     call.key_features = map(call.key_features, sizes.keys, problem.key_map, key_features);
   }
 
-  const CoreSchedule schedule(tables_, words_, call, multiprocessors_, terms_of(problem.element, sizes.keys), warpgroups_);
+  const CoreSchedule schedule(tables_, words_, call, multiprocessors_, terms, warpgroups_);
   const StreamBuffer workspace(api(), context, memory_, schedule.workspace_bytes());
   schedule.run(launcher, workspace.data());
 }

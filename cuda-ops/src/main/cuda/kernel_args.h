@@ -117,7 +117,7 @@ struct Activations {
   Activation kinds[8];
 };
 
-// features = activation(x W + b), in float32
+// features = activation(x W + b), computed in float32
 struct MapArgs {
   Rows x;
   const void* weight;  // [heads, depth, features]
@@ -131,7 +131,8 @@ struct MapArgs {
   int32_t token_tiles;
   int32_t column_tiles;
   int64_t tokens;
-  float* result;  // [group][tokens][features]
+  void* result;    // [group][tokens][features], float32 or
+  bool bfloat16;  // rounded to it
 };
 
 }  // namespace hla::cuda

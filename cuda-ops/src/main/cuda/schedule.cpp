@@ -53,7 +53,7 @@ CoreSchedule::CoreSchedule(const RowTables& tables, const int32_t* words, const 
     return;
   }
 
-  if (warpgroups && terms == 1) by_warpgroups_ = WgmmaSchedule::of(tables, call, multiprocessors);
+  if (warpgroups && terms == 1 && WgmmaSchedule::fits(tables, call)) by_warpgroups_.emplace(tables, call, multiprocessors);
   if (by_warpgroups_) {
     workspace_bytes_ = by_warpgroups_->workspace_bytes();
     return;
@@ -136,8 +136,17 @@ void CoreSchedule::run(Launcher& launcher, void* workspace) const {
   launcher.output(element_, terms_, output_blocks_, output_shared_, output);
 }
 
+Element mapped_element(const RowTables& tables, const CoreCall& call, int terms, bool warpgroups) {
+  CoreCall with = call;
+  const auto rows = [&](int64_t tokens) { return map_rows(nullptr, call.sizes.heads, tokens, tables.features()); };
+  with.feature_element = Element::kBfloat16;
+  with.query_features = rows(call.sizes.queries);
+  with.key_features = rows(call.sizes.keys);
+  return warpgroups && terms == 1 && WgmmaSchedule::fits(tables, with) ? Element::kBfloat16 : Element::kFloat32;
+}
+
 void run_maps(Launcher& launcher, Element element, const Sizes& sizes, int64_t depth, int64_t features, const MapCall& call,
-              const Activations& activations, float* result) {
+              const Activations& activations, Element result_element, void* result) {
   const int64_t groups = sizes.batch * sizes.heads;
   if (groups == 0 || call.tokens == 0) return;
   MapArgs args{};
@@ -154,11 +163,12 @@ void run_maps(Launcher& launcher, Element element, const Sizes& sizes, int64_t d
   args.column_tiles = small(ceil_div(features, kMapColumns), "the number of features");
   args.tokens = call.tokens;
   args.result = result;
+  args.bfloat16 = result_element == Element::kBfloat16;
   launcher.maps(element, blocks(groups * args.token_tiles * args.column_tiles, "tiles of tokens"), map_shared_bytes(element),
                 args);
 }
 
-Rows map_rows(const float* result, int64_t heads, int64_t tokens, int64_t features) {
+Rows map_rows(const void* result, int64_t heads, int64_t tokens, int64_t features) {
   return {result, heads * tokens * features, tokens * features, features};
 }
 

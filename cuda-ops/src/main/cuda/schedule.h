@@ -58,10 +58,13 @@ class CoreSchedule {
   size_t workspace_bytes_ = 0;
 };
 
-// Writes features [batch, heads, tokens, features] in float32 to `result`.
+// In which type the maps' features are best written: bfloat16 where the warpgroup kernels then take the call, else float32.
+// `call` has no features yet, and sizes and other tensors as they will be.
+Element mapped_element(const RowTables& tables, const CoreCall& call, int terms, bool warpgroups);
+// Writes features [batch, heads, tokens, features] to `result`, in float32 or bfloat16.
 void run_maps(Launcher& launcher, Element element, const Sizes& sizes, int64_t depth, int64_t features, const MapCall& call,
-              const Activations& activations, float* result);
+              const Activations& activations, Element result_element, void* result);
 // The dense rows of such a result.
-Rows map_rows(const float* result, int64_t heads, int64_t tokens, int64_t features);
+Rows map_rows(const void* result, int64_t heads, int64_t tokens, int64_t features);
 
 }  // namespace hla::cuda

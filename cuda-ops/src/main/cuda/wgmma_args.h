@@ -54,6 +54,7 @@ struct WgmmaStateArgs {
   int32_t columns;  // width as the kernels round it up
   int32_t first_rank;
   int32_t second_rank;
+  int32_t feature_pieces_log;  // of the next power of two from a token's pieces of eight features on
   int32_t row_blocks;
   int32_t chunks;
   int64_t keys;
@@ -80,6 +81,7 @@ struct WgmmaOutputArgs {
   int32_t columns;
   int32_t first_rank;
   int32_t second_rank;
+  int32_t feature_pieces_log;
   int32_t resident;  // 1 where the whole state lies in shared memory
   int32_t parts;     // blocks of a head
   int32_t tiles;     // of kGroupTokens tokens of a head

@@ -30,37 +30,49 @@ int64_t parts_of(int64_t tiles, int64_t rows_of_blocks, int multiprocessors, int
   return best;
 }
 
+int32_t columns_of(int64_t width) { return width > kBlockColumns ? 2 * kBlockColumns : kBlockColumns; }
+
+// Shared memory of the output pass: the whole state where that fits, else its tiles in turns.
+struct OutputMemory {
+  OutputMemory(int columns, int features, int rows) {
+    const int whole = wgmma_output_shared_bytes(columns, features, rows / kTileRows);
+    resident = whole <= kHopperShared;
+    bytes = resident ? whole : wgmma_output_shared_bytes(columns, features, kStages);
+  }
+  bool resident;
+  int bytes;
+};
+
 }  // namespace
 
-std::optional<WgmmaSchedule> WgmmaSchedule::of(const RowTables& tables, const CoreCall& call, int multiprocessors) {
+bool WgmmaSchedule::fits(const RowTables& tables, const CoreCall& call) {
   const int64_t first = tables.first_rank_of_pair();
   const int64_t second = tables.features() - first;
   const int64_t width = call.sizes.width;
-  if (call.element != Element::kBfloat16 || call.feature_element != Element::kBfloat16) return std::nullopt;
-  if (first == 0 || first % 8 != 0 || (second != 16 && second != 32)) return std::nullopt;
-  if (width > 2 * kBlockColumns) return std::nullopt;
+  if (call.element != Element::kBfloat16 || call.feature_element != Element::kBfloat16) return false;
+  if (first == 0 || first % 8 != 0 || (second != 16 && second != 32)) return false;
+  if (width > 2 * kBlockColumns) return false;
+  if (tables.features() > 32 * 8) return false;  // a lane for each piece of a token's features
   if (!aligned(call.query_features, call.element, tables.features(), 16) ||
       !aligned(call.key_features, call.element, tables.features(), 16) || !aligned(call.value, call.element, width, 16) ||
       !aligned(call.output, call.element, width, 16)) {
-    return std::nullopt;
+    return false;
   }
-  const int32_t columns = width > kBlockColumns ? 2 * kBlockColumns : kBlockColumns;
-  if (tables.features() > 1024) return std::nullopt;  // far beyond shared memory, near enough for the sizes below
+  const int32_t columns = columns_of(width);
   const auto features = static_cast<int>(tables.features());
-  const int resident = wgmma_output_shared_bytes(columns, features, tables.rows() / kTileRows);
-  const int going_round = wgmma_output_shared_bytes(columns, features, kStages);
-  const int output_shared = resident <= kHopperShared ? resident : going_round;
-  if (std::max(wgmma_state_shared_bytes(columns, features), output_shared) > kHopperShared) return std::nullopt;
-  return WgmmaSchedule(tables, call, multiprocessors, columns, output_shared, resident <= kHopperShared);
+  return wgmma_state_shared_bytes(columns, features) <= kHopperShared &&
+         OutputMemory(columns, features, tables.rows()).bytes <= kHopperShared;
 }
 
-WgmmaSchedule::WgmmaSchedule(const RowTables& tables, const CoreCall& call, int multiprocessors, int32_t columns,
-                             int output_shared, bool resident) {
+WgmmaSchedule::WgmmaSchedule(const RowTables& tables, const CoreCall& call, int multiprocessors) {
   const Sizes& n = call.sizes;
   const int64_t groups = n.batch * n.heads;
   const int32_t rows = tables.rows();
   const int32_t first = tables.first_rank_of_pair();
-  const auto second = static_cast<int32_t>(tables.features()) - first;
+  const auto features = static_cast<int32_t>(tables.features());
+  const int32_t second = features - first;
+  const int32_t columns = columns_of(n.width);
+  const OutputMemory memory(columns, features, rows);
 
   state_.features = call.key_features;
   state_.value = call.value;
@@ -69,6 +81,7 @@ WgmmaSchedule::WgmmaSchedule(const RowTables& tables, const CoreCall& call, int 
   state_.columns = columns;
   state_.first_rank = first;
   state_.second_rank = second;
+  while (8 << state_.feature_pieces_log < features) ++state_.feature_pieces_log;
   state_.row_blocks = static_cast<int32_t>(ceil_div(rows, kGroupStateRows));
   state_.keys = n.keys;
   const int64_t partial_bytes = groups * rows * (columns + 8) * static_cast<int64_t>(sizeof(float));
@@ -78,7 +91,7 @@ WgmmaSchedule::WgmmaSchedule(const RowTables& tables, const CoreCall& call, int 
   state_.chunk_tokens = ceil_div(key_tiles, wanted) * kTileRows;
   state_.chunks = small(ceil_div(n.keys, state_.chunk_tokens), "the number of keys");
   state_blocks_ = blocks(groups * state_.chunks * state_.row_blocks, "tiles of the state");
-  state_shared_ = wgmma_state_shared_bytes(columns, static_cast<int>(tables.features()));
+  state_shared_ = wgmma_state_shared_bytes(columns, features);
 
   reduce_.rows = rows;
   reduce_.columns = columns;
@@ -93,13 +106,14 @@ WgmmaSchedule::WgmmaSchedule(const RowTables& tables, const CoreCall& call, int 
   output_.columns = columns;
   output_.first_rank = first;
   output_.second_rank = second;
-  output_.resident = resident ? 1 : 0;
+  output_.feature_pieces_log = state_.feature_pieces_log;
+  output_.resident = memory.resident ? 1 : 0;
   output_.tiles = small(ceil_div(n.queries, kGroupTokens), "the number of queries");
   output_.parts = static_cast<int32_t>(parts_of(output_.tiles, groups, multiprocessors, kOutputExtra, output_.tiles));
   output_.queries = n.queries;
   output_.epsilon = call.epsilon;
   output_blocks_ = blocks(groups * output_.parts, "tiles of queries");
-  output_shared_ = output_shared;
+  output_shared_ = memory.bytes;
 
   state_offset_ = (static_cast<size_t>(partial_bytes * state_.chunks) + kAlign - 1) / kAlign * kAlign;
   workspace_bytes_ = state_offset_ + static_cast<size_t>(groups * (rows / kTileRows)) * static_cast<size_t>(state_tile_bytes(columns));

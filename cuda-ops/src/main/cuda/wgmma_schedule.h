@@ -3,7 +3,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 
 #include "call.h"
 #include "row_tables.h"
@@ -12,19 +11,18 @@ namespace hla::cuda {
 
 class WgmmaSchedule {
  public:
-  // Nothing where the call does not fit: bfloat16 throughout, one term a number, two factors of power 1, the first's rank a
-  // multiple of 8 and the second's 16 or 32, values of a multiple of 8 columns up to 128, and rows of all tensors that begin
-  // at multiples of 16 bytes.
-  static std::optional<WgmmaSchedule> of(const RowTables& tables, const CoreCall& call, int multiprocessors);
+  // bfloat16 throughout, two factors of power 1, the first's rank a multiple of 8 and the second's 16 or 32, values of a
+  // multiple of 8 columns up to 128, and rows of all tensors that begin at multiples of 16 bytes. A number is one term.
+  static bool fits(const RowTables& tables, const CoreCall& call);
+
+  // Of a call that fits.
+  WgmmaSchedule(const RowTables& tables, const CoreCall& call, int multiprocessors);
 
   size_t workspace_bytes() const { return workspace_bytes_; }
   int chunks() const { return state_.chunks; }
   void run(Launcher& launcher, void* workspace) const;
 
  private:
-  WgmmaSchedule(const RowTables& tables, const CoreCall& call, int multiprocessors, int32_t columns, int output_shared,
-                bool resident);
-
   WgmmaStateArgs state_{};
   WgmmaReduceArgs reduce_{};
   WgmmaOutputArgs output_{};

@@ -9,6 +9,15 @@
 //
 // Copies run two tiles ahead in four stages: a tile's stage is filled again one barrier after its last product has ended.
 // The products of a step run while the operands of the next are formed, across the tiles' barriers too.
+//
+// No device has run it. What the versions taught (nvcc 13.0, -Xptxas -v and the machine code of sm_90a):
+// 1. Copies that divide by the number of a token's features: 589 instructions a warp for a tile's 16 products of 128 columns,
+//    1180 issue cycles of the 1088 that the products take.
+// 2. Copies of a power of two of pieces a token, and running pointers: 246 instructions, 190 to 192 registers (128 columns).
+//    A step is loads, 8 HMUL2, WARPGROUP.ARRIVE, 4 HGMMA, WARPGROUP.DEPBAR: one group runs on behind every wait.
+// Budget of a tile by arithmetic, 128 columns, 256 rows, 32 features (64): 1088 cycles of products; 492 issue cycles; of
+// shared memory 544 cycles for the products' operands, 256 (384) for forming operands, 160 (192) for the copies; 1580 cycles
+// of a multiprocessor's share of 3.0 TB/s for its 20 KiB: bound by device memory at D = 256, by the products from D = 512 on.
 #pragma once
 
 #include "wgmma.h"
@@ -44,29 +53,36 @@ HLA_DEVICE void wgmma_state_block(const WgmmaStateArgs& a, unsigned char* shared
   const auto* const features_in = static_cast<const uint16_t*>(a.features.data) +
                                   group / a.heads * a.features.batch_stride + group % a.heads * a.features.head_stride;
 
-  // A thread copies the same eight columns of every kRowStep-th token; a piece of features for each thread is next to that.
+  // A thread copies the same eight columns of every kRowStep-th token, and the same eight features.
   constexpr int kRowStep = kGroupThreads / (kColumns / 8);
+  static_assert(kRowStep % 8 == 0, "a thread's pieces lie at one place of their swizzled rows");
   const int column = thread % (kColumns / 8) * 8;
   const int row = thread / (kColumns / 8);
-  const int feature_pieces = features / 8;
-  const auto copy_tile = [&](int64_t token, int stage) {
+  const int values_to = swizzled(row, column, kTileBlockBytes);
+  const uint16_t* values_from = values_in + (begin + row) * a.value.token_stride + column;
+  const int pieces_log = a.feature_pieces_log;
+  const int feature_step = kGroupThreads >> pieces_log;
+  const int feature_row = thread >> pieces_log;
+  const int feature_piece = thread & ((1 << pieces_log) - 1);
+  const int features_to = kValueBytes + feature_row * pitch + feature_piece * 16;
+  const uint16_t* features_from = features_in + (begin + feature_row) * a.features.token_stride + feature_piece * 8;
+  // Tiles one after the other; `left` tokens from this one's first to the chunk's end.
+  const auto copy_tile = [&](int left, int stage) {
     unsigned char* const to = shared + stage * stage_bytes;
     if (column < a.width) {
 #pragma unroll
       for (int i = 0; i < kPieces; ++i) {
-        const int r = row + i * kRowStep;
-        const bool there = token + r < end;
-        copy_or_zero(to + swizzled(r, column, kTileBlockBytes),
-                     values_in + (there ? token + r : begin) * a.value.token_stride + column, there);
+        copy_or_zero(to + values_to + i * kRowStep * 128, values_from + i * kRowStep * a.value.token_stride,
+                     row + i * kRowStep < left);
       }
     }
-    for (int i = thread; i < kTileRows * feature_pieces; i += kGroupThreads) {
-      const int r = i / feature_pieces;
-      const int piece = i % feature_pieces;
-      const bool there = token + r < end;
-      copy_or_zero(to + kValueBytes + r * pitch + piece * 16,
-                   features_in + (there ? token + r : begin) * a.features.token_stride + piece * 8, there);
+    if (feature_piece * 8 < features) {
+      for (int r = 0; r + feature_row < kTileRows; r += feature_step) {
+        copy_or_zero(to + features_to + r * pitch, features_from + r * a.features.token_stride, r + feature_row < left);
+      }
     }
+    values_from += kTileRows * a.value.token_stride;
+    features_from += kTileRows * a.features.token_stride;
   };
 
   // Two products a warpgroup: the warp's rows of product i are rows 16 * (unit + i) and on of the state.
@@ -87,9 +103,11 @@ HLA_DEVICE void wgmma_state_block(const WgmmaStateArgs& a, unsigned char* shared
   if (thread < 16) *reinterpret_cast<Word4*>(ones_tile + thread * 16) = {0x3f80u, 0, 0, 0};
 
   const int tiles = static_cast<int>((end - begin + kTileRows - 1) / kTileRows);
+  int left = static_cast<int>(end - begin);
   for (int i = 0; i < 2; ++i) {
-    if (i < tiles) copy_tile(begin + i * kTileRows, i);
+    if (left > 0) copy_tile(left, i);
     commit_copies();
+    left -= kTileRows;
   }
 
   float sums[2][kColumns / 2] = {};
@@ -102,8 +120,9 @@ HLA_DEVICE void wgmma_state_block(const WgmmaStateArgs& a, unsigned char* shared
     wait_for_copies_but<1>();
     show_to_products();
     barrier();  // the tile is there, and the products of the tile before the last have ended
-    if (tile + 2 < tiles) copy_tile(begin + static_cast<int64_t>(tile + 2) * kTileRows, (tile + 2) % kStages);
+    if (left > 0) copy_tile(left, (tile + 2) % kStages);
     commit_copies();
+    left -= kTileRows;
 
     const unsigned char* const values = shared + tile % kStages * stage_bytes;
     const unsigned char* const nodes = values + kValueBytes;

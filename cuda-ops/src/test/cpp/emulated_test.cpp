@@ -13,6 +13,7 @@
 #include "emulated_launcher.h"
 #include "guarded.h"
 #include "reference.h"
+#include "sizes.h"
 #include "wgmma_test.h"
 
 namespace {
@@ -75,6 +76,7 @@ std::vector<unsigned char> attend(const Case& c, const RowTables& tables, const 
   CoreCall call{sizes,       s.type.element, s.type.element,  query.rows(),
                 key.rows(),  value.rows(),   output.rows(),   static_cast<float>(c.epsilon)};
 
+  const int terms = s.terms > 0 ? s.terms : hla::cuda::terms_of(s.type.element, c.keys);
   std::unique_ptr<Guarded> query_features, key_features;
   if (c.depth > 0) {
     const auto parameters = [&](int64_t rows, const std::vector<float>& values) {
@@ -84,20 +86,18 @@ std::vector<unsigned char> attend(const Case& c, const RowTables& tables, const 
     const auto query_bias = parameters(1, c.query_bias);
     const auto key_weight = parameters(c.depth, c.key_weight);
     const auto key_bias = parameters(1, c.key_bias);
+    call.feature_element = hla::cuda::mapped_element(tables, call, terms, s.warpgroups);
     const auto map = [&](Tensor& x, int64_t tokens, Tensor& weight, Tensor& bias, std::unique_ptr<Guarded>& features) {
-      features = std::make_unique<Guarded>(c.batch * c.heads * tokens * c.features() * 4, 16);
+      features = std::make_unique<Guarded>(c.batch * c.heads * tokens * c.features() * hla::cuda::bytes_of(call.feature_element), 16);
       std::memset(features->data(), 0xff, features->size());
-      auto* const result = reinterpret_cast<float*>(features->data());
       run_maps(launcher, s.type.element, sizes, c.depth, c.features(), {x.rows(), tokens, weight.data(), bias.data()},
-               c.activation_runs(), result);
-      return hla::cuda::map_rows(result, c.heads, tokens, c.features());
+               c.activation_runs(), call.feature_element, features->data());
+      return hla::cuda::map_rows(features->data(), c.heads, tokens, c.features());
     };
-    call.feature_element = Element::kFloat32;
     call.query_features = map(query, c.queries, *query_weight, *query_bias, query_features);
     call.key_features = map(key, c.keys, *key_weight, *key_bias, key_features);
   }
 
-  const int terms = s.terms > 0 ? s.terms : hla::cuda::terms_of(s.type.element, c.keys);
   const CoreSchedule schedule(tables, reinterpret_cast<const int32_t*>(words->data()), call, s.multiprocessors, terms,
                               s.warpgroups);
   if (by_warpgroups != nullptr) *by_warpgroups = schedule.by_warpgroups();
@@ -163,19 +163,22 @@ int run_warpgroups(bool small) {
   struct Shape {
     int64_t batch, heads, queries, keys, width;
     std::vector<int64_t> ranks;
+    int64_t depth = 0;
   };
   const std::vector<Shape> fitting = {
       {1, 1, 1, 1, 8, {8, 16}},         {2, 2, 65, 63, 24, {8, 16}},     {1, 1, 257, 65, 64, {16, 16}},
       {1, 2, 300, 200, 128, {16, 16}},  {1, 1, 70, 129, 120, {8, 32}},   {1, 1, 600, 700, 72, {24, 16}},
       {1, 1, 300, 600, 128, {32, 32}},  {1, 1, 40, 90, 64, {32, 32}},    {1, 2, 520, 321, 128, {16, 32}},
       {1, 1, 1030, 515, 128, {16, 16}}, {1, 1, 513, 130, 40, {48, 16}},
+      {1, 2, 270, 600, 64, {16, 16}, 40}, {1, 1, 90, 70, 128, {8, 32}, 128},
   };
   const Type& bfloat16 = kTypes[2];
   int runs = 0, failures = 0;
   double largest = 0;
   for (const Shape& shape : fitting) {
     if (small && shape.queries * shape.ranks[0] * shape.ranks[1] > 100'000) continue;
-    Case c = make_case(shape.batch, shape.heads, shape.queries, shape.keys, shape.width, 0, shape.ranks, {1, 1}, {}, 5);
+    Case c = make_case(shape.batch, shape.heads, shape.queries, shape.keys, shape.width, shape.depth, shape.ranks, {1, 1},
+                       {1, 1}, 5);
     expect_all(c);
     const RowTables tables(hla::MonomialPlan(c.ranks, c.powers));
     for (const Setting& s : {Setting{bfloat16, false, false, 1, 1, true}, Setting{bfloat16, true, false, 7, 1, true}}) {
