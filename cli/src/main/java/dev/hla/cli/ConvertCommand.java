@@ -28,6 +28,8 @@ import picocli.CommandLine.Parameters;
 
 @Command(name = "convert", description = "Rewrites chosen attention sites into Hadamard linear attention.")
 final class ConvertCommand extends Verb {
+  private static final String NOT_PLANNED = "the plan did not look at it (--kind and --sites of hla plan)";
+
   @Parameters(paramLabel = "MODEL", description = "the ONNX file to convert")
   Path model;
 
@@ -130,11 +132,10 @@ final class ConvertCommand extends Verb {
       }
       reasons.put(site.name(), site.reason());
     }
-    if (fitted.names().isEmpty()) {
-      return new Plan(List.of(), report.sites().stream().map(s -> new Kept(s.name(), reasons.getOrDefault(s.name(), "not in the plan"))).toList());
-    }
-    Plan selected = Plan.of(report, fitted);
-    return new Plan(selected.choices(), selected.kept().stream().map(k -> new Kept(k.name(), reasons.getOrDefault(k.name(), k.reason()))).toList());
+    List<Choice> choices = fitted.names().isEmpty() ? List.of() : Plan.of(report, fitted).choices();
+    List<Kept> kept = report.sites().stream().filter(s -> choices.stream().noneMatch(c -> c.site() == s))
+        .map(s -> new Kept(s.name(), reasons.getOrDefault(s.name(), s.convertible() ? NOT_PLANNED : s.reason()))).toList();
+    return new Plan(choices, kept);
   }
 
   private Document document(OnnxModel source, Rewriter.Rewritten rewritten, Plan plan) {

@@ -146,7 +146,7 @@ final class PlanCommand extends Verb {
     double share = table.attentionShare();
     PlanFile plan = new PlanFile(PlanFile.FORMAT, model.toString(), file.getFileName().toString(), budget.words(),
         machine.processor() + ", " + machine.cores() + " cores, ONNX Runtime " + machine.onnxRuntime(), table.modelMillis(), share,
-        1 / Math.max(1e-9, 1 - share), chosen.millis(), search.whole(chosen.choices())[1], chosen.error(), error, refined, table.decided(chosen));
+        1 / Math.max(1e-9, 1 - share), chosen.millis(), search.whole(chosen.choices())[1], chosen.error(), error, refined, table.decided(chosen, budget));
     // Last: what fails before leaves no file behind.
     FeatureMaps.write(file, maps);
     return plan;

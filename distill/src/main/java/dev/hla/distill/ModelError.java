@@ -44,7 +44,7 @@ public final class ModelError implements AutoCloseable {
     return ModelSession.open(rewritten.proto().toByteArray(), model.folder(), model.path() + " (converted)", settings);
   }
 
-  /** The same as {@link #of(ModelSession, List)} of the model with maps in place. */
+  /** The relative error of the output of the model with maps in place, see {@link #of(ModelSession, List)}. */
   public double of(Map<String, SiteMaps> maps, List<Map<String, Tensor>> inputs) {
     try (ModelSession session = converted(maps)) {
       return of(session, inputs);
@@ -53,13 +53,53 @@ public final class ModelError implements AutoCloseable {
 
   /** The relative error |a - b| / |a| of the first output over all sets of inputs together, without rows of padding. */
   public double of(ModelSession converted, List<Map<String, Tensor>> inputs) {
-    double difference = 0;
-    double size = 0;
-    for (Map<String, Tensor> input : inputs) {
-      Map<String, Tensor> shown = original.run(input, mask == null ? List.of(output) : List.of(output, mask));
-      float[] a = shown.get(output).floats();
-      float[] b = converted.run(input, List.of(output)).get(output).floats();
-      float[] rows = mask == null ? null : Padding.rows(shown.get(mask), shown.get(output).shape());
+    Sums sums = new Sums();
+    inputs.forEach(input -> sums.add(wanted(input), converted.run(input, List.of(output)).get(output).floats()));
+    return sums.relative();
+  }
+
+  /** What the original makes of sets of inputs, kept to compare many models with. */
+  public Known known(List<Map<String, Tensor>> inputs) {
+    return new Known(List.copyOf(inputs), inputs.stream().map(this::wanted).toList());
+  }
+
+  /** Inputs and what the original makes of them. */
+  public final class Known {
+    private final List<Map<String, Tensor>> inputs;
+    private final List<Wanted> wanted;
+
+    private Known(List<Map<String, Tensor>> inputs, List<Wanted> wanted) {
+      this.inputs = inputs;
+      this.wanted = wanted;
+    }
+
+    /** The same as {@link ModelError#of(Map, List)}, without running the original. */
+    public double error(Map<String, SiteMaps> maps) {
+      Sums sums = new Sums();
+      try (ModelSession session = converted(maps)) {
+        for (int i = 0; i < inputs.size(); i++) {
+          sums.add(wanted.get(i), session.run(inputs.get(i), List.of(output)).get(output).floats());
+        }
+      }
+      return sums.relative();
+    }
+  }
+
+  /** The original's output, and weights of its rows or null. */
+  private record Wanted(float[] output, float[] rows) {}
+
+  private Wanted wanted(Map<String, Tensor> input) {
+    Map<String, Tensor> shown = original.run(input, mask == null ? List.of(output) : List.of(output, mask));
+    return new Wanted(shown.get(output).floats(), mask == null ? null : Padding.rows(shown.get(mask), shown.get(output).shape()));
+  }
+
+  private static final class Sums {
+    private double difference;
+    private double size;
+
+    void add(Wanted wanted, float[] b) {
+      float[] a = wanted.output();
+      float[] rows = wanted.rows();
       for (int i = 0; i < a.length; i++) {
         if (rows != null && rows[i / (a.length / rows.length)] == 0) {
           continue;
@@ -68,7 +108,10 @@ public final class ModelError implements AutoCloseable {
         size += (double) a[i] * a[i];
       }
     }
-    return Math.sqrt(difference / size);
+
+    double relative() {
+      return Math.sqrt(difference / size);
+    }
   }
 
   @Override

@@ -41,17 +41,22 @@ public record PlanFile(String format, String model, String maps, String budget, 
    * One site.
    *
    * @param choice the maps chosen, or {@link #SOFTMAX}
-   * @param effect error of the model's output for each unit of error of this site's attention alone
    * @param softmaxMillis of the original attention
    * @param reason why it stays as it is, or ""
    * @param choices all that was measured
    */
-  public record Site(String name, String choice, double effect, double softmaxMillis, String reason, List<Measured> choices) {
+  public record Site(String name, String choice, double softmaxMillis, String reason, List<Measured> choices) {
     /** The choice of a site that stays as it is. */
     public static final String SOFTMAX = "softmax";
   }
 
-  /** @param error of the attention output */
+  /**
+   * One choice of maps at a site.
+   *
+   * @param state D
+   * @param error of the attention output
+   * @param outputError of the model's output, with this site alone converted
+   */
   public record Measured(String maps, long state, double error, double outputError, double millis) {}
 
   /** As text. */

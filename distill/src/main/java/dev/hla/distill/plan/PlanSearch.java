@@ -8,7 +8,6 @@ import dev.hla.distill.SiteResult;
 import dev.hla.runtime.ModelSession;
 import dev.hla.runtime.Tensor;
 import java.util.ArrayList;
-import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -36,21 +35,21 @@ public final class PlanSearch {
     this.timer = new SiteTimer(model, heldOut.get(0), new ModelSession.Settings(true, settings.threads()), seconds);
   }
 
-  /** Measures every site: its effect on the output with its best maps in place, and the time of softmax and of each choice. */
+  /** Measures every site: the error of the output with each choice in place and all else left alone, and the time of softmax and of each choice. */
   public PlanTable measure(Runnable onSite) {
     List<PlanFile.Site> measured = new ArrayList<>();
-    try (ModelError error = new ModelError(model, sites, settings)) {
+    try (ModelError output = new ModelError(model, sites, settings)) {
+      ModelError.Known known = output.known(heldOut);
       for (int s = 0; s < sites.size(); s++) {
         List<SiteResult> site = fits.get(s);
-        SiteResult best = site.stream().min(Comparator.comparingDouble(r -> r.error().all())).orElseThrow();
-        double effect = error.of(Map.of(best.site(), best.maps()), heldOut) / best.error().all();
         double[] millis = timer.site(sites.get(s), site.stream().map(SiteResult::maps).toList());
         List<PlanFile.Measured> choices = new ArrayList<>();
         for (int c = 0; c < site.size(); c++) {
-          double e = site.get(c).error().all();
-          choices.add(new PlanFile.Measured(site.get(c).design().toString(), site.get(c).design().spec().products(), e, e * effect, millis[c + 1]));
+          SiteResult fit = site.get(c);
+          choices.add(new PlanFile.Measured(fit.design().toString(), fit.design().spec().products(), fit.error().all(),
+              known.error(Map.of(fit.site(), fit.maps())), millis[c + 1]));
         }
-        measured.add(new PlanFile.Site(best.site(), PlanFile.Site.SOFTMAX, effect, millis[0], "", choices));
+        measured.add(new PlanFile.Site(sites.get(s).name(), PlanFile.Site.SOFTMAX, millis[0], "", choices));
         onSite.run();
       }
     }

@@ -3,7 +3,6 @@ package dev.hla.distill.plan;
 import dev.hla.converter.HlaException;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.Comparator;
 import java.util.List;
 import java.util.Locale;
 
@@ -44,8 +43,7 @@ public record PlanTable(String model, List<PlanFile.Site> sites, double modelMil
     boolean errorIsLimit = budget.maxError() != null && budget.speedup() == null;
     double limit = errorIsLimit ? SLACK * budget.maxError() * budget.maxError() : allowed;
     int[] options = Knapsack.solve(options(errorIsLimit), limit, budget.sites()).orElseThrow(() -> new HlaException(nothing(budget)));
-    int[] choices = Arrays.stream(options).map(o -> o - 1).toArray();
-    Chosen chosen = predicted(choices);
+    Chosen chosen = predicted(choices(options));
     if (budget.maxError() != null && chosen.error() > SLACK * budget.maxError()) {
       throw new HlaException(nothing(budget) + String.format(Locale.ROOT, "; the least error at that speed is %.4f", chosen.error()));
     }
@@ -83,33 +81,37 @@ public record PlanTable(String model, List<PlanFile.Site> sites, double modelMil
     return new Chosen(choices, millis, Math.sqrt(squared));
   }
 
+  /** What there is instead, of what was asked for. */
   private String nothing(Budget budget) {
-    double fastest = rest() + sites.stream().mapToDouble(s -> Math.min(s.softmaxMillis(),
-        s.choices().stream().mapToDouble(PlanFile.Measured::millis).min().orElseThrow())).sum();
-    return String.format(Locale.ROOT, "%s: no set of choices is within the budget (%s); the fastest set runs %.2f times as fast, and no attention at all"
-        + " would be %.2f times; ask for less, or offer other maps", model, budget.words(), modelMillis / fastest,
+    String asked = model + ": no set of choices is within the budget (" + budget.words() + "); ";
+    if (budget.speedup() == null) {
+      return asked + String.format(Locale.ROOT, "the least error of %d sites converted is %.4f; allow more, or offer other maps", budget.sites(),
+          least(budget.sites(), false).error());
+    }
+    return asked + String.format(Locale.ROOT, "the fastest set%s runs %.2f times as fast, and no attention at all would be %.2f times; ask for less, or offer"
+        + " other maps", budget.sites() == null ? "" : " of as many sites", modelMillis / least(budget.sites(), true).millis(),
         1 / Math.max(1e-9, 1 - attentionShare()));
   }
 
+  /** The set of so many sites, or of any, with the least time or else the least error, whatever the other is. */
+  private Chosen least(Integer count, boolean time) {
+    return predicted(choices(Knapsack.solve(options(time), Double.POSITIVE_INFINITY, count).orElseThrow()));
+  }
+
+  private static int[] choices(int[] options) {
+    return Arrays.stream(options).map(o -> o - 1).toArray();
+  }
+
   /** The sites with the chosen maps, and the reasons of those that are kept. */
-  public List<PlanFile.Site> decided(Chosen chosen) {
+  public List<PlanFile.Site> decided(Chosen chosen, Budget budget) {
+    Reasons reasons = new Reasons(budget, chosen, sites.size());
     List<PlanFile.Site> decided = new ArrayList<>();
     for (int s = 0; s < sites.size(); s++) {
       PlanFile.Site site = sites.get(s);
       int choice = chosen.choices()[s];
-      decided.add(new PlanFile.Site(site.name(), choice < 0 ? PlanFile.Site.SOFTMAX : site.choices().get(choice).maps(), site.effect(),
-          site.softmaxMillis(), choice < 0 ? reason(site) : "", site.choices()));
+      decided.add(new PlanFile.Site(site.name(), choice < 0 ? PlanFile.Site.SOFTMAX : site.choices().get(choice).maps(), site.softmaxMillis(),
+          choice < 0 ? reasons.kept(site) : "", site.choices()));
     }
     return decided;
-  }
-
-  private static String reason(PlanFile.Site site) {
-    PlanFile.Measured fastest = site.choices().stream().min(Comparator.comparingDouble(PlanFile.Measured::millis)).orElseThrow();
-    if (fastest.millis() >= site.softmaxMillis()) {
-      return String.format(Locale.ROOT, "not worth converting: softmax takes %.3f ms here, the fastest maps (%s) %.3f ms", site.softmaxMillis(),
-          fastest.maps(), fastest.millis());
-    }
-    return String.format(Locale.ROOT, "the budget is better spent elsewhere: its fastest maps (%s) would save %.3f ms for an output error of %.4f",
-        fastest.maps(), site.softmaxMillis() - fastest.millis(), fastest.outputError());
   }
 }

@@ -17,7 +17,7 @@ class PlanFileTest {
 
   @Test
   void isReadAsItWasWritten() throws IOException {
-    PlanFile.Site site = new PlanFile.Site("a", PlanFile.Site.SOFTMAX, 0.5, 2, "why", List.of(new PlanFile.Measured("8^2,1", 36, 0.1, 0.05, 1)));
+    PlanFile.Site site = new PlanFile.Site("a", PlanFile.Site.SOFTMAX, 2, "why", List.of(new PlanFile.Measured("8^2,1", 36, 0.1, 0.05, 1)));
     PlanFile plan = new PlanFile(PlanFile.FORMAT, "m.onnx", "p.safetensors", "1 site", "here", 9, 0.25, 1.3, 8, 8.5, 0.1, 0.11, null, List.of(site));
     Path file = Files.writeString(folder.resolve("p.json"), plan.json());
     assertEquals(plan, PlanFile.read(file));
