@@ -8,6 +8,14 @@
 
 namespace hla::cuda {
 
+// The maps of one side of the fused operator.
+struct MapCall {
+  Rows x;
+  int64_t tokens;
+  const void* weight;
+  const void* bias;
+};
+
 // Runs kernels in order.
 class Launcher {
  public:
@@ -20,6 +28,7 @@ class Launcher {
   virtual void wgmma_state(int64_t blocks, int shared, const WgmmaStateArgs& args) = 0;
   virtual void wgmma_reduce(int64_t blocks, const WgmmaReduceArgs& args) = 0;
   virtual void wgmma_output(int64_t blocks, int shared, const WgmmaOutputArgs& args) = 0;
+  virtual void wgmma_maps(int64_t blocks, int shared, const WgmmaMapArgs& args) = 0;
 };
 
 struct Sizes {

@@ -50,6 +50,7 @@ class StreamLauncher final : public Launcher {
   void wgmma_state(int64_t blocks, int shared, const WgmmaStateArgs& args) override;
   void wgmma_reduce(int64_t blocks, const WgmmaReduceArgs& args) override;
   void wgmma_output(int64_t blocks, int shared, const WgmmaOutputArgs& args) override;
+  void wgmma_maps(int64_t blocks, int shared, const WgmmaMapArgs& args) override;
 
  private:
   void* stream_;

@@ -149,6 +149,11 @@ void run_maps(Launcher& launcher, Element element, const Sizes& sizes, int64_t d
               const Activations& activations, Element result_element, void* result) {
   const int64_t groups = sizes.batch * sizes.heads;
   if (groups == 0 || call.tokens == 0) return;
+  // Features are wanted in bfloat16 where the device has warpgroup products and the passes take them.
+  if (result_element == Element::kBfloat16 &&
+      run_wgmma_maps(launcher, element, sizes, depth, features, call, activations, result)) {
+    return;
+  }
   MapArgs args{};
   args.x = call.x;
   args.weight = call.weight;

@@ -12,14 +12,6 @@
 
 namespace hla::cuda {
 
-// The maps of one side of the fused operator.
-struct MapCall {
-  Rows x;
-  int64_t tokens;
-  const void* weight;
-  const void* bias;
-};
-
 // How many bfloat16 terms stand for a number.
 //   float     3: 24 bits
 //   float16   2: 16 bits

@@ -84,6 +84,10 @@ HLA_DEVICE void wait_for_copies_but() {
   asm volatile("cp.async.wait_group %0;" ::"n"(kPending) : "memory");
 }
 
+// With a relative error of a few units of 2^-22, more for exponents far from 0.
+HLA_DEVICE float near_exp(float x) { return __expf(x); }
+HLA_DEVICE float near_log(float x) { return __logf(x); }
+
 HLA_DEVICE void warp_barrier() { __syncwarp(); }
 
 // Two products of bfloat16 numbers, each rounded to nearest even.

@@ -43,6 +43,10 @@ HLA_SIZE wgmma_output_shared_bytes(int columns, int features, int tiles) {
   return whole_kilobytes(tiles * state_tile_bytes(columns) +
                          kGroupWarps * (2 * wgmma_warp_features_bytes(features) + wgmma_staging_bytes(columns)));
 }
+HLA_SIZE wgmma_maps_shared_bytes(int depth) {
+  return whole_kilobytes(depth * 128 + kGroupWarps * (2 * wgmma_warp_features_bytes(depth) + wgmma_staging_bytes(kBlockColumns)) +
+                         kBlockColumns * 8);
+}
 constexpr int kHopperShared = 227 * 1024;
 
 // partial = sum over a chunk's tokens of row(t) x [value(t), 1]
@@ -88,6 +92,22 @@ struct WgmmaOutputArgs {
   int64_t queries;
   const uint16_t* state;
   float epsilon;
+};
+
+// features = activation(x W + b), rounded to bfloat16; up to kBlockColumns features
+struct WgmmaMapArgs {
+  Rows x;
+  const void* weight;  // [heads, depth, features]
+  const void* bias;    // [heads, features]
+  Activations activations;
+  int32_t heads;
+  int32_t depth;
+  int32_t depth_pieces_log;  // of the next power of two from a token's pieces of eight columns on
+  int32_t features;
+  int32_t parts;  // blocks of a head
+  int32_t tiles;  // of kGroupTokens tokens of a head
+  int64_t tokens;
+  uint16_t* result;  // [group][tokens][features]
 };
 
 }  // namespace hla::cuda

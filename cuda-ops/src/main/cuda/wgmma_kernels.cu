@@ -1,6 +1,7 @@
 // The warpgroup kernels as the device sees them, and their launches. Built for compute capability 9.0 alone (sm_90a); with
 // HLA_WITHOUT_HOPPER, for a plugin that has no code for it, only their door is left, and it is shut.
 #include "launch.h"
+#include "wgmma_maps_kernel.h"
 #include "wgmma_output_kernel.h"
 #include "wgmma_reduce_kernel.h"
 #include "wgmma_state_kernel.h"
@@ -26,6 +27,10 @@ __global__ void __launch_bounds__(kGroupReduceThreads) wgmma_reduce_kernel(const
 template <int kColumns, int kHalves, bool kResident>
 __global__ void __launch_bounds__(kGroupThreads, 1) wgmma_output_kernel(const __grid_constant__ WgmmaOutputArgs args) {
   wgmma_output_block<kColumns, kHalves, kResident>(args, shared_memory);
+}
+
+__global__ void __launch_bounds__(kGroupThreads, 1) wgmma_maps_kernel(const __grid_constant__ WgmmaMapArgs args) {
+  wgmma_maps_block(args, shared_memory);
 }
 
 template <int kColumns, int kHalves>
@@ -61,6 +66,10 @@ void StreamLauncher::wgmma_output(int64_t blocks, int shared, const WgmmaOutputA
   return narrow ? launch_output<64, 2>(blocks, shared, args, stream) : launch_output<128, 2>(blocks, shared, args, stream);
 }
 
+void StreamLauncher::wgmma_maps(int64_t blocks, int shared, const WgmmaMapArgs& args) {
+  launch<kGroupThreads>(wgmma_maps_kernel, blocks, shared, args, static_cast<cudaStream_t>(stream_));
+}
+
 bool has_warpgroups(int device) {
   int major = 0, minor = 0;
   check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device), "compute capability");
@@ -73,6 +82,7 @@ bool has_warpgroups(int device) {
 void StreamLauncher::wgmma_state(int64_t, int, const WgmmaStateArgs&) { throw DeviceError("built without Hopper's kernels"); }
 void StreamLauncher::wgmma_reduce(int64_t, const WgmmaReduceArgs&) { throw DeviceError("built without Hopper's kernels"); }
 void StreamLauncher::wgmma_output(int64_t, int, const WgmmaOutputArgs&) { throw DeviceError("built without Hopper's kernels"); }
+void StreamLauncher::wgmma_maps(int64_t, int, const WgmmaMapArgs&) { throw DeviceError("built without Hopper's kernels"); }
 bool has_warpgroups(int) { return false; }
 
 #endif

@@ -12,6 +12,8 @@ namespace {
 constexpr int64_t kStateExtra = 10;
 // The same of the output pass, whose tiles are longer.
 constexpr int64_t kOutputExtra = 1;
+// Tiles of a block of the maps, which copies the weights first.
+constexpr int64_t kMapTiles = 4;
 constexpr int64_t kMaxPartialBytes = int64_t{512} << 20;
 
 // Into how many parts to cut `tiles` of each of `rows_of_blocks`, a block a part, so that the multiprocessors, a block each,
@@ -130,6 +132,34 @@ void WgmmaSchedule::run(Launcher& launcher, void* workspace) const {
   launcher.wgmma_state(state_blocks_, state_shared_, state);
   launcher.wgmma_reduce(reduce_blocks_, reduce);
   launcher.wgmma_output(output_blocks_, output_shared_, output);
+}
+
+bool run_wgmma_maps(Launcher& launcher, Element element, const Sizes& sizes, int64_t depth, int64_t features, const MapCall& call,
+                    const Activations& activations, void* result) {
+  if (element != Element::kBfloat16 || depth % 32 != 0 || depth > 256 || features % 8 != 0 || features > kBlockColumns ||
+      !aligned(call.x, element, depth, 16) || !aligned({call.weight, 0, 0, 0}, element, features, 16)) {
+    return false;
+  }
+  for (int32_t i = 0; i < activations.count; ++i) {
+    if (activations.ends[i] % 8 != 0) return false;
+  }
+  const int shared = wgmma_maps_shared_bytes(static_cast<int>(depth));
+  if (shared > kHopperShared) return false;
+  WgmmaMapArgs args{};
+  args.x = call.x;
+  args.weight = call.weight;
+  args.bias = call.bias;
+  args.activations = activations;
+  args.heads = small(sizes.heads, "the number of heads");
+  args.depth = static_cast<int32_t>(depth);
+  while (8 << args.depth_pieces_log < depth) ++args.depth_pieces_log;
+  args.features = static_cast<int32_t>(features);
+  args.tiles = small(ceil_div(call.tokens, kGroupTokens), "the number of tokens");
+  args.parts = static_cast<int32_t>(ceil_div(args.tiles, kMapTiles));
+  args.tokens = call.tokens;
+  args.result = static_cast<uint16_t*>(result);
+  launcher.wgmma_maps(blocks(sizes.batch * sizes.heads * args.parts, "tiles of tokens"), shared, args);
+  return true;
 }
 
 }  // namespace hla::cuda

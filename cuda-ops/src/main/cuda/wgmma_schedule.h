@@ -32,4 +32,10 @@ class WgmmaSchedule {
   size_t workspace_bytes_ = 0;
 };
 
+// Writes features in bfloat16 by the warpgroup kernel, where that fits: bfloat16, x's width a multiple of 32 up to 256, up to
+// 64 features whose activations change at multiples of 8, rows that begin at multiples of 16 bytes. Else false, and nothing
+// is launched.
+bool run_wgmma_maps(Launcher& launcher, Element element, const Sizes& sizes, int64_t depth, int64_t features, const MapCall& call,
+                    const Activations& activations, void* result);
+
 }  // namespace hla::cuda

@@ -71,3 +71,7 @@ void EmulatedLauncher::wgmma_output(int64_t blocks, int shared, const WgmmaOutpu
     return narrow ? ::output<64, 2>(args, memory) : ::output<128, 2>(args, memory);
   }, kGroupThreads);
 }
+
+void EmulatedLauncher::wgmma_maps(int64_t blocks, int shared, const WgmmaMapArgs& args) {
+  run(blocks, shared, [&](unsigned char* memory) { wgmma_maps_block(args, memory); }, kGroupThreads);
+}

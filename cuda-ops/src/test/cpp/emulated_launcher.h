@@ -7,6 +7,7 @@
 #include "reduce_kernel.h"
 #include "schedule.h"
 #include "state_kernel.h"
+#include "wgmma_maps_kernel.h"
 #include "wgmma_output_kernel.h"
 #include "wgmma_reduce_kernel.h"
 #include "wgmma_state_kernel.h"
@@ -23,6 +24,7 @@ class EmulatedLauncher final : public hla::cuda::Launcher {
   void wgmma_state(int64_t blocks, int shared, const hla::cuda::WgmmaStateArgs& args) override;
   void wgmma_reduce(int64_t blocks, const hla::cuda::WgmmaReduceArgs& args) override;
   void wgmma_output(int64_t blocks, int shared, const hla::cuda::WgmmaOutputArgs& args) override;
+  void wgmma_maps(int64_t blocks, int shared, const hla::cuda::WgmmaMapArgs& args) override;
 
  private:
   void run(int64_t blocks, int shared, const std::function<void(unsigned char*)>& kernel, int threads = hla::cuda::kThreads) {

@@ -164,6 +164,7 @@ int run_warpgroups(bool small) {
     int64_t batch, heads, queries, keys, width;
     std::vector<int64_t> ranks;
     int64_t depth = 0;
+    std::vector<int64_t> activations = {1, 1};
   };
   const std::vector<Shape> fitting = {
       {1, 1, 1, 1, 8, {8, 16}},         {2, 2, 65, 63, 24, {8, 16}},     {1, 1, 257, 65, 64, {16, 16}},
@@ -171,6 +172,7 @@ int run_warpgroups(bool small) {
       {1, 1, 300, 600, 128, {32, 32}},  {1, 1, 40, 90, 64, {32, 32}},    {1, 2, 520, 321, 128, {16, 32}},
       {1, 1, 1030, 515, 128, {16, 16}}, {1, 1, 513, 130, 40, {48, 16}},
       {1, 2, 270, 600, 64, {16, 16}, 40}, {1, 1, 90, 70, 128, {8, 32}, 128},
+      {2, 1, 1300, 40, 8, {8, 16}, 32, {3, 1}},   {1, 2, 30, 290, 64, {32, 32}, 96, {2, 3}},
   };
   const Type& bfloat16 = kTypes[2];
   int runs = 0, failures = 0;
@@ -178,7 +180,7 @@ int run_warpgroups(bool small) {
   for (const Shape& shape : fitting) {
     if (small && shape.queries * shape.ranks[0] * shape.ranks[1] > 100'000) continue;
     Case c = make_case(shape.batch, shape.heads, shape.queries, shape.keys, shape.width, shape.depth, shape.ranks, {1, 1},
-                       {1, 1}, 5);
+                       shape.activations, 5);
     expect_all(c);
     const RowTables tables(hla::MonomialPlan(c.ranks, c.powers));
     for (const Setting& s : {Setting{bfloat16, false, false, 1, 1, true}, Setting{bfloat16, true, false, 7, 1, true}}) {

@@ -110,6 +110,9 @@ inline uint32_t halves(uint32_t first, uint32_t second, bool high) {
   return high ? first >> 16 | (second & 0xffff0000u) : (first & 0xffffu) | second << 16;
 }
 
+inline float near_exp(float x) { return std::exp(x); }
+inline float near_log(float x) { return std::log(x); }
+
 struct alignas(16) Word4 {
   uint32_t x, y, z, w;
 };

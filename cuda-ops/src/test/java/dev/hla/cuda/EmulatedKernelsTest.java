@@ -108,6 +108,8 @@ class EmulatedKernelsTest {
             "        show_to_products();\n        barrier();  // the tile", "        barrier();  // the tile"),
         Arguments.of("a barrier less before the products", "wgmma_state_kernel.h",
             "    barrier();  // the tile is there, and the products of the tile before the last have ended\n", ""),
+        Arguments.of("no wait for the copies of tokens", "wgmma_maps_kernel.h",
+            "    wait_for_copies_but<0>();\n    warp_barrier();", "    warp_barrier();"),
         Arguments.of("a stage filled while its products run", "wgmma_output_kernel.h",
             "copy_state(to_copy, (turn + 2) % kStages)", "copy_state(to_copy, (turn + 3) % kStages)"));
   }
