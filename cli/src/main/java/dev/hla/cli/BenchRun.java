@@ -152,7 +152,7 @@ final class BenchRun {
     ModelSession session = null;
     ModelSession.Prepared prepared = null;
     try {
-      session = ModelSession.open(op.model(shape, ranks), Path.of("."), op.label(), new ModelSession.Settings(!op.isSoftmax(), settings.threads()));
+      session = ModelSession.open(op.model(shape, ranks), Path.of("."), op.label(), new ModelSession.Settings(op.isOfLibrary(), settings.threads()));
       ModelSession.Prepared first = prepared = session.prepare(inputs(op, shape, ranks));
       OptionalLong added = ProcessMemory.growth(first::millis);
       entries.add(new Entry(
