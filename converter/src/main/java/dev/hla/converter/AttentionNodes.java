@@ -5,187 +5,283 @@ import static dev.hla.converter.FunctionBody.Kind.FLOAT;
 import dev.hla.converter.FunctionBody.Carried;
 import dev.hla.converter.ProductNodes.Sides;
 import java.util.List;
+import java.util.function.Function;
+import java.util.stream.Stream;
 
 /**
- * The nodes of the attention itself, round by round and chunk by chunk.
+ * The nodes of the attention itself.
  *
  * <pre>
- *   state = products(K) [v, 1]           [D, dv + 1], summed over chunks of keys
- *   [numerator, denominator] = (weights * state)^T products(Q)      [dv + 1, tokens], chunk by chunk of queries
+ *   state = products(K) [v, 1]                                     [D, dv + 1], summed over groups of keys
+ *   [numerator, denominator] = products(Q)^T (weights * state)     [tokens, dv + 1], group by group of queries
  * </pre>
  *
- * <p>What the measurements taught (N = 8192, 12 heads, dv = 128, two threads, ONNX Runtime 1.29.0, time over the kernel's):
- * summing denominators apart instead of a 129th column of the values, queries through a Gemm that takes its left side
- * transposed instead of a Transpose of every chunk, padding instead of an overlap to be cut out, and the cast outside of
- * all loops, where the optimiser removes it, brought 16^2 from 2.22 to 1.93 and 64 alone from 2.85 to 2.38 (over version 4
- * of the kernel; version 6 is faster, and leaves 16,16 at 1.84 and 32,32 at 1.43). A quarter or half of
- * {@link #CHUNK_NUMBERS} is slower.
+ * <p>What the measurements taught (N = 8192, 12 heads, dv = 128, two threads, ONNX Runtime 1.30, time over the kernel's, in
+ * turns on a busy machine): a Scan reads slices of its inputs and writes slices of its outputs where they lie, a Loop with
+ * Slices copies both, which was a quarter of the time. Matrix products of many short chunks as one batch are faster than
+ * one long product, whose rows of 8192 numbers meet in one set of the cache. So the core operator went from 2.4 to 1.8 at 16^2,
+ * 2.2 to 1.8 at 16,16, and, where no products are formed, 3.4 to 1.7 at 64; the fused one from 2.7 to 2.0 and 3.4 to 2.1 at 16^2
+ * and 64. The two matrix products alone take 1.3 times the kernel's time at 16^2. A run adds 60 to 140 MB, output included.
  */
 final class AttentionNodes {
-  /** Numbers in one chunk's products: 1 MB, so that they, their factors and the state share a core's cache. */
-  private static final long CHUNK_NUMBERS = 1 << 18;
-  private static final long MIN_CHUNK_TOKENS = 128;
   /** Numbers in the products of all heads up to which they are formed at once, to save rounds on short sequences. */
   private static final long TOGETHER_NUMBERS = 1 << 20;
 
   private final FunctionBody f;
   private final ProductNodes products;
   private final Sizes sizes;
+  private final String count;
+  /** The same number, but not known before the run: for conditions around others that are, see {@link ProductNodes#sides}. */
+  private final String tableCount;
+  /** Whether the products are the features, not known before the run either. */
+  private final String featuresAlone;
+  private final String weights;
+  private final String noKeys;
 
   AttentionNodes(FunctionBody body, ProductNodes products, Sizes sizes) {
     f = body;
     this.products = products;
     this.sizes = sizes;
+    count = products.count();
+    tableCount = f.op("table_count", "Shape", products.weights());
+    featuresAlone = f.op("features_are_products", "And", products.areFeatures(), f.op("there_are_products", "Greater", tableCount, f.vector(0)));
+    weights = f.unsqueeze("weights_as_rows", products.weights(), 1);
+    noKeys = f.op("keys_are_none", "Equal", sizes.keys, f.vector(0));
   }
 
   /** Sizes of the tensors, each a tensor of one element. */
   record Sizes(String batch, String heads, String queries, String keys, String valueDim) {}
 
-  /** Makes the features [.., R, tokens] in float of the batches and heads {@code starts .. ends}. */
+  /** Makes the features [.., tokens, R] of rows [.., tokens, d], .. being B and H, or nothing for one head. */
   @FunctionalInterface
   interface Features {
-    String build(FunctionBody round, String starts, String ends);
+    String build(FunctionBody b, String rows, List<String> parameters);
   }
 
-  /** Makes the values of the batches and heads {@code starts .. ends}, for {@link ChunkValues} to take from. */
-  @FunctionalInterface
-  interface Values {
-    ChunkValues build(FunctionBody round, String starts, String ends);
-  }
-
-  /** Makes the values [.., tokens, dv] in float of the tokens {@code begin .. end}. */
-  @FunctionalInterface
-  interface ChunkValues {
-    String build(FunctionBody chunk, String begin, String end);
+  /**
+   * Queries or keys.
+   *
+   * @param rows [B, H, tokens, d] in float
+   * @param maps how features come of rows; null if the rows are features
+   * @param parameters what that takes: tensors [H, ..] in float
+   */
+  record Side(String rows, Features maps, List<String> parameters) {
+    private String features(FunctionBody b, String ofRows, List<String> with) {
+      return maps == null ? ofRows : maps.build(b, ofRows, with);
+    }
   }
 
   /**
    * What the operator gives.
    *
-   * @param rows [B, H, N + some, dv] in float: a head's last rows may stand for no query, and are to be dropped
-   * @param state [B, H, D, dv + 1] in float, weighted; null without a state to begin with
+   * @param rows [B, H, N, dv] in float
+   * @param states [B, H, D, dv + 1] in float, weighted; null without states to begin with
    */
-  record Result(String rows, String state) {}
+  record Result(String rows, String states) {}
 
   /**
-   * The operator itself.
+   * State of some heads, .. being B and H, or their product, or 1.
    *
-   * <p>One round takes one head, or all heads of all batches where tokens are few. The chunks of queries are of one size,
-   * as values stacked by a loop must be, so queries are padded with features of 0; the rows of the padding are dropped in
-   * the end, by the copy that makes the output.
+   * @param numerators [.., D, dv]
+   * @param denominators [.., D, 1]
+   */
+  private record State(String numerators, String denominators) {}
+
+  /**
+   * The operator itself. Heads are taken one by one, or all at once where tokens are few. Where features are there and are
+   * the products as well, nothing is formed and all heads are taken at once whatever their size.
    *
    * @param epsilon a 0-dimensional float
-   * @param before the state that stands for earlier keys, [B, H, D, dv + 1] in float or without any numbers; or null
+   * @param values [B, H, M, dv] in float
+   * @param before the states that stand for earlier keys, [B, H, D, dv + 1] in float or without any numbers; or null
    */
-  Result attend(
-      String epsilon, Features queryFeatures, Features keyFeatures, Values values, String before) {
-    String count = f.op("products_vector", "Shape", products.weights());
-    String tokens = f.larger("most_tokens", sizes.queries, f.larger("some_keys", sizes.keys, f.vector(1)));
-    String headNumbers = f.op("head_numbers", "Mul", tokens, count);
-    String groups = f.op("groups", "Mul", sizes.batch, sizes.heads);
-    String many = f.op("all_is_much", "Greater", f.op("all_numbers", "Mul", groups, headNumbers), f.vector(TOGETHER_NUMBERS));
-    String batches = f.op("round_batches", "Where", many, f.vector(1), sizes.batch);
-    String heads = f.op("round_heads", "Where", many, f.vector(1), sizes.heads);
-    String rounds = f.asScalar("rounds", f.op("rounds_vector", "Where", many, groups, f.vector(1)));
-
-    String widest = f.larger("chunk_columns", count, sizes.valueDim);
-    String fitting = f.larger("fitting_tokens", f.op("fitting", "Div", f.vector(CHUNK_NUMBERS), widest), f.vector(MIN_CHUNK_TOKENS));
-    String keyChunk = f.op("key_chunk_tokens", "Where", many, fitting, tokens);
-    String keyChunks = f.asScalar("key_chunks", ceilDiv(f, "key_chunks_vector", sizes.keys, keyChunk));
-    String queryChunksVector = ceilDiv(f, "query_chunks_vector", sizes.queries, f.op("query_chunk_limit", "Where", many, fitting, tokens));
-    String queryChunks = f.asScalar("query_chunks", queryChunksVector);
-    String queryChunk = ceilDiv(f, "query_chunk_tokens", sizes.queries, queryChunksVector);
-    String paddedQueries = f.op("padded_queries", "Mul", queryChunk, queryChunksVector);
-    String padding = f.concat("query_padding", 0, f.vector(0, 0, 0, 0, 0, 0, 0), f.op("missing_queries", "Sub", paddedQueries, sizes.queries));
-
-    String columns = f.op("value_columns", "Add", sizes.valueDim, f.vector(1));
-    String lead = f.concat("round_shape", 0, batches, heads);
-    String stateShape = f.concat("state_shape", 0, lead, count, columns);
-    String productsShape = f.concat("products_shape", 0, lead, count, f.vector(-1));
-    String matrixShape = f.concat("products_matrix_shape", 0, count, f.vector(-1));
-    String oneHead = f.asScalar("one_head_a_round", many);
-    String weightsAsRows = f.unsqueeze("weights_as_rows", products.weights(), 1);
+  Result attend(String epsilon, Side queries, Side keys, String values, String before) {
     // Without keys the denominator is epsilon, which may be 0, and the output is to be 0 all the same.
-    String noKeys = f.op("keys_are_none", "Equal", sizes.keys, f.vector(0));
     String noKeysAtAll = noKeys;
-    String carried = null;
-    String carriedShape = before == null ? null : f.concat("carried_shape", 0, sizes.batch, sizes.heads, count, columns);
+    String earlier = null;
     if (before != null) {
       String begins = f.op("state_is_empty", "Equal", f.unsqueeze("state_size", f.op("state_numbers", "Size", before), 0), f.vector(0));
       noKeysAtAll = f.op("no_keys_at_all", "And", noKeys, begins);
-      carried = f.choose(List.of("state_before"), FLOAT, begins,
-          then -> List.of(then.op("first_state", "Expand", f.scalar(0f), carriedShape)),
+      String shape = f.concat("state_shape", 0, sizes.batch, sizes.heads, count, f.op("state_columns", "Add", sizes.valueDim, f.vector(1)));
+      earlier = f.choose(List.of("state_before"), FLOAT, begins,
+          then -> List.of(then.op("first_state", "Expand", f.scalar(0f), shape)),
           otherwise -> List.of(otherwise.op("given_state", "Identity", before))).get(0);
     }
-    String earlier = carried;
-    String floor = f.op("denominator_floor", "Where", noKeysAtAll, f.scalar(1f), epsilon);
-
-    List<String> results = f.loop("round", rounds, List.of(), before == null ? List.of("rows") : List.of("rows", "states"), (b, round, none) -> {
-      String batch = b.op("first_batch", "Div", round, sizes.heads);
-      String head = b.op("first_head", "Sub", round, b.op("heads_before", "Mul", batch, sizes.heads));
-      String starts = b.concat("round_start", 0, batch, head);
-      String ends = b.op("round_end", "Add", starts, lead);
-      String state = b.choose(List.of("state"), FLOAT, noKeys,
-          then -> List.of(then.op("no_state", "Expand", f.scalar(0f), stateShape)),
-          some -> {
-            String noNumerators = some.op("zero_numerators", "Expand", f.scalar(0f), f.concat("numerators_shape", 0, lead, count, sizes.valueDim));
-            String noDenominators = some.op("zero_denominators", "Expand", f.scalar(0f), f.concat("denominators_shape", 0, lead, count, f.vector(1)));
-            ChunkValues chunkValues = values.build(some, starts, ends);
-            Sides sides = products.sides(some, keyFeatures.build(some, starts, ends));
-            List<String> sums = products.perProduct(some, List.of("numerator_state", "denominator_state"), productsShape, sides, (w, chunkProducts) ->
-                w.loop("key_chunk", keyChunks, List.of(
-                    new Carried("numerator_sum", FLOAT, noNumerators),
-                    new Carried("denominator_sum", FLOAT, noDenominators)), List.of(), (c, i, sum) -> {
-                  String begin = c.op("key_start", "Mul", keyChunk, i);
-                  String end = c.op("key_end", "Add", begin, keyChunk);
-                  String chunk = chunkProducts.build(c, begin, end);
-                  return List.of(
-                      c.op("next_numerators", "Add", sum.get(0), c.op("added_numerators", "MatMul", chunk, chunkValues.build(c, begin, end))),
-                      c.op("next_denominators", "Add", sum.get(1), c.reduceSum("added_denominators", chunk, 3)));
-                }));
-            return List.of(some.concat("own_state", 3, sums.toArray(String[]::new)));
-          }).get(0);
-      String ownState = b.op("weighted_state", "Mul", state, weightsAsRows);
-      String wholeState = earlier == null ? ownState
-          : b.op("whole_state", "Add", b.slice("earlier_state", earlier, starts, ends, f.vector(0, 1)), ownState);
-      Sides sides = products.sides(b, b.op("padded_query_features", "Pad", queryFeatures.build(b, starts, ends), padding));
-      // Either there is one chunk or there is one head: [rounds, chunks, .., tokens, dv] has the rows in the tokens' order.
-      String stacked = b.choose(List.of("stacked_rows"), FLOAT, oneHead,
-          one -> {
-            String numerators = one.op("numerator_matrix", "Reshape",
-                one.slice("numerator_part", wholeState, f.vector(0), sizes.valueDim, f.vector(3)),
-                f.concat("numerator_matrix_shape", 0, count, sizes.valueDim));
-            String denominators = one.op("denominator_row", "Reshape",
-                one.slice("denominator_part", wholeState, sizes.valueDim, columns, f.vector(3)),
-                f.concat("denominator_row_shape", 0, f.vector(1), count));
-            return products.perProduct(one, List.of("sums"), matrixShape, sides, (w, chunkProducts) ->
-                w.loop("query_chunk", queryChunks, List.of(), List.of("chunk_rows"), (c, i, nothing) -> {
-                  String begin = c.op("query_start", "Mul", queryChunk, i);
-                  String chunk = chunkProducts.build(c, begin, c.op("query_end", "Add", begin, queryChunk));
-                  String sums = c.op("numerator", "Gemm", List.of(FunctionBody.integer("transA", 1)), chunk, numerators);
-                  String denominator = c.op("denominator", "Add", c.op("denominator_sum", "MatMul", denominators, chunk), floor);
-                  return List.of(c.op("ratio", "Div", sums, c.op("denominator_column", "Reshape", denominator, f.vector(-1, 1))));
-                }));
-          },
-          all -> {
-            String contraction = all.transpose("state_columns", wholeState, 0, 1, 3, 2);
-            return products.perProduct(all, List.of("sums"), productsShape, sides, (w, chunkProducts) -> {
-              String sums = w.op("sums_of_all", "MatMul", contraction, chunkProducts.build(w, f.vector(0), queryChunk));
-              String denominator = w.op("denominators", "Add", w.slice("denominator_rows", sums, sizes.valueDim, columns, f.vector(2)), floor);
-              String numerator = w.slice("numerator_rows", sums, f.vector(0), sizes.valueDim, f.vector(2));
-              return List.of(w.transpose("rows_of_all", w.op("ratios", "Div", numerator, denominator), 0, 1, 3, 2));
-            });
-          }).get(0);
-      return earlier == null ? List.of(stacked) : List.of(stacked, wholeState);
-    });
-    String rows = f.op("padded_rows", "Reshape", results.get(0),
-        f.concat("padded_rows_shape", 0, sizes.batch, sizes.heads, paddedQueries, sizes.valueDim));
-    return new Result(rows, earlier == null ? null : f.op("all_states", "Reshape", results.get(1), carriedShape));
+    Use use = new Use(queries, keys, values, earlier, f.op("denominator_floor", "Where", noKeysAtAll, f.scalar(1f), epsilon));
+    String heads = f.op("all_heads", "Mul", sizes.batch, sizes.heads);
+    String numbers = f.op("head_numbers", "Mul", f.larger("most_tokens", sizes.queries, sizes.keys), tableCount);
+    String many = f.op("all_is_much", "Greater", f.op("all_numbers", "Mul", heads, numbers), f.vector(TOGETHER_NUMBERS));
+    Function<FunctionBody, List<String>> formed = b -> b.choose(use.outputs("formed"), FLOAT, many, use::headByHead, use::together);
+    List<String> results = queries.maps != null ? formed.apply(f)
+        : f.choose(use.outputs("plain_or_formed"), FLOAT, featuresAlone, use::plain, formed);
+    return new Result(results.get(0), before == null ? null : results.get(1));
   }
 
-  /** {@code ceil(a / b)} of int64, a not negative, b positive. */
-  private String ceilDiv(FunctionBody b, String name, String dividend, String divisor) {
-    String sum = b.op(name + "_sum", "Sub", b.op(name + "_above", "Add", dividend, divisor), f.scalar(1));
-    return b.op(name, "Div", sum, divisor);
+  /** One use of the operator. */
+  private final class Use {
+    private final Side queries;
+    private final Side keys;
+    private final String values;
+    private final String before;
+    private final String floor;
+
+    private Use(Side queries, Side keys, String values, String before, String floor) {
+      this.queries = queries;
+      this.keys = keys;
+      this.values = values;
+      this.before = before;
+      this.floor = floor;
+    }
+
+    /** Names of what a way to the result gives. */
+    private List<String> outputs(String way) {
+      return before == null ? List.of(way + "_rows") : List.of(way + "_rows", way + "_states");
+    }
+
+    /** All heads at once. */
+    private List<String> plain(FunctionBody b) {
+      return plain(b, queries.rows, keys.rows, values, 0, 1, 3, 2);
+    }
+
+    /**
+     * The two matrix products of features that are products.
+     *
+     * @param swapped axes of the tensors, the last two in turn
+     */
+    private List<String> plain(FunctionBody b, String queryFeatures, String keyFeatures, String ofKeys, long... swapped) {
+      String numerators = b.op("plain_numerators", "MatMul", b.transpose("key_columns", keyFeatures, swapped), ofKeys);
+      // A product over no keys is not 0 in every version of ONNX Runtime.
+      State own = new State(
+          b.op("numerators_of_some", "Where", noKeys, f.scalar(0f), numerators),
+          b.transpose("plain_denominators", b.reduceSum("key_sums", keyFeatures, -2), swapped));
+      State state = weighted(b, own, before);
+      String divisors = b.op("plain_divisors", "Add", b.op("plain_sums", "MatMul", queryFeatures, state.denominators), floor);
+      // Queries are divided, not the output: that is written once, by the product.
+      String rows = b.op("plain_rows", "MatMul", b.op("divided_queries", "Div", queryFeatures, divisors), state.numerators);
+      return before == null ? List.of(rows) : List.of(rows, joined(b, state));
+    }
+
+    /** Batch by batch, all heads of one at once. */
+    private List<String> together(FunctionBody b) {
+      String shape = b.concat("products_together_shape", 0, sizes.heads, count, b.vector(-1));
+      // A key of zeros changes nothing, and there is one even where there are none.
+      String oneMore = b.vector(0, 0, 0, 0, 1, 0);
+      return b.scan("batch", List.of(), tensors(), outputs("together"), 3, (batch, none, of) -> {
+        String keyFeatures = batch.op("one_more_key", "Pad", keys.features(batch, of.get(1), keys.parameters), oneMore);
+        State own = ofKeys(batch, products(batch, keyFeatures, shape), batch.op("one_more_value", "Pad", of.get(2), oneMore));
+        State state = weighted(batch, own, before == null ? null : of.get(3));
+        Sums sums = sums(batch, products(batch, queries.features(batch, of.get(0), queries.parameters), shape), state);
+        String rows = batch.op("rows_together", "Div", sums.numerators, batch.transpose("divisors_together", sums.denominators, 0, 2, 1));
+        return before == null ? List.of(rows) : List.of(rows, joined(batch, state));
+      });
+    }
+
+    private String products(FunctionBody b, String features, String shape) {
+      Sides sides = products.sides(b, b.transpose("columns_together", features, 0, 2, 1));
+      return products.multiply(b, sides.left(), sides.right(), shape);
+    }
+
+    private List<String> tensors() {
+      return before == null ? List.of(queries.rows, keys.rows, values) : List.of(queries.rows, keys.rows, values, before);
+    }
+
+    /** Head by head: slices of the inputs, each giving a slice of the output. */
+    private List<String> headByHead(FunctionBody b) {
+      List<String> tensors = tensors();
+      List<String> parameters = Stream.concat(queries.parameters.stream(), keys.parameters.stream()).toList();
+      return b.scan("batch", List.of(), tensors, outputs("all"), 3, (batch, none, ofBatch) ->
+          batch.scan("head", List.of(), Stream.concat(ofBatch.stream(), parameters.stream()).toList(), outputs("batch"), 2, (head, nothing, of) -> {
+            List<String> maps = of.subList(tensors.size(), of.size());
+            int split = queries.parameters.size();
+            String queryFeatures = queries.features(head, of.get(0), maps.subList(0, split));
+            String keyFeatures = keys.features(head, of.get(1), maps.subList(split, maps.size()));
+            Function<FunctionBody, List<String>> formed = g -> {
+              // ONNX Runtime 1.17 forgets that outer numbers are still needed here, two scans deep: they are counted again.
+              String valueDim = g.dim("columns_of_values", g.op("values_shape", "Shape", of.get(2)), 1);
+              ChunkNodes queryChunks = new ChunkNodes(g, "query", g.dim("queries_here", g.op("queries_shape", "Shape", queryFeatures), 0), count, valueDim);
+              ChunkNodes keyChunks = new ChunkNodes(g, "key", g.dim("keys_here", g.op("keys_shape", "Shape", keyFeatures), 0), count, valueDim);
+              State state = weighted(g, headState(g, keyChunks.of(g), keyFeatures, of.get(2)), before == null ? null : of.get(3));
+              String rows = headRows(g, queryChunks.of(g), queryFeatures, state);
+              return before == null ? List.of(rows)
+                  : List.of(rows, g.op("head_state", "Reshape", joined(g, state), g.concat("head_state_shape", 0, count, f.vector(-1))));
+            };
+            return queries.maps == null ? formed.apply(head)
+                : head.choose(outputs("head"), FLOAT, featuresAlone, p -> plain(p, queryFeatures, keyFeatures, of.get(2), 1, 0), formed);
+          }));
+    }
+
+    private State headState(FunctionBody b, ChunkNodes.Head chunks, String features, String values) {
+      Sides sides = products.sides(b, chunks.columns(b, "key", features));
+      String left = chunks.groups(b, "left_key_groups", sides.left());
+      String right = chunks.groups(b, "right_key_groups", sides.right());
+      List<Carried> sums = List.of(
+          new Carried("numerator_sum", FLOAT, zeros(b, chunks.valueDim())),
+          new Carried("denominator_sum", FLOAT, zeros(b, f.vector(1))));
+      List<String> both = chunks.onRows(b, List.of("numerator_state", "denominator_state"), values, (w, groups) ->
+          w.scan("key_group", sums, List.of(left, right, groups), List.of(), 3, (g, sum, of) -> {
+            State own = ofKeys(g, products.multiply(g, of.get(0), of.get(1), chunks.productShape()), of.get(2));
+            return List.of(
+                g.op("next_numerators", "Add", sum.get(0), g.reduceSum("group_numerators", own.numerators, 0)),
+                g.op("next_denominators", "Add", sum.get(1), g.reduceSum("group_denominators", own.denominators, 0)));
+          }));
+      return new State(both.get(0), both.get(1));
+    }
+
+    /** Sums over the state for queries with products [L, D, tokens]. */
+    private Sums sums(FunctionBody b, String queryProducts, State state) {
+      // ONNX Runtime makes one product of this and the Transpose.
+      String numerators = b.op("numerator_sums", "MatMul", b.transpose("products_in_rows", queryProducts, 0, 2, 1), state.numerators);
+      String row = b.transpose("denominator_row", state.denominators, 0, 2, 1);
+      return new Sums(numerators, b.op("divisors", "Add", b.op("denominator_sums", "MatMul", row, queryProducts), floor));
+    }
+
+    private String headRows(FunctionBody b, ChunkNodes.Head chunks, String features, State state) {
+      Sides sides = products.sides(b, chunks.columns(b, "query", features));
+      String left = chunks.groups(b, "left_query_groups", sides.left());
+      String right = chunks.groups(b, "right_query_groups", sides.right());
+      List<String> sums = b.scan("query_group", List.of(), List.of(left, right), List.of("group_sums", "group_divisors"), 3, (g, none, of) -> {
+        Sums group = sums(g, products.multiply(g, of.get(0), of.get(1), chunks.productShape()), state);
+        return List.of(group.numerators, group.denominators);
+      });
+      return chunks.ratios(b, sums.get(0), sums.get(1));
+    }
+
+    /**
+     * The weighted state, earlier keys included.
+     *
+     * @param own the state of the keys, without weights
+     * @param earlier [.., D, dv + 1], or null
+     */
+    private State weighted(FunctionBody b, State own, String earlier) {
+      String numerators = b.op("weighted_numerators", "Mul", own.numerators, weights);
+      String denominators = b.op("weighted_denominators", "Mul", own.denominators, weights);
+      if (earlier == null) {
+        return new State(numerators, denominators);
+      }
+      return new State(
+          b.op("all_numerators", "Add", numerators, b.slice("earlier_numerators", earlier, f.vector(0), sizes.valueDim, f.vector(-1))),
+          b.op("all_denominators", "Add", denominators, b.slice("earlier_denominators", earlier, sizes.valueDim, f.vector(Long.MAX_VALUE), f.vector(-1))));
+    }
+  }
+
+  private String zeros(FunctionBody b, String columns) {
+    return b.op("zeros", "Expand", f.scalar(0f), b.concat("zeros_shape", 0, f.vector(1), count, columns));
+  }
+
+  /** State of keys with products [L, D, tokens] and values [L, tokens, dv]. */
+  private State ofKeys(FunctionBody b, String keyProducts, String values) {
+    return new State(b.op("chunk_numerators", "MatMul", keyProducts, values), b.reduceSum("chunk_denominators", keyProducts, 2));
+  }
+
+  /**
+   * What queries take from a state.
+   *
+   * @param numerators [L, tokens, dv]
+   * @param denominators [L, 1, tokens]
+   */
+  private record Sums(String numerators, String denominators) {}
+
+  private String joined(FunctionBody b, State state) {
+    return b.concat("state", -1, state.numerators, state.denominators);
   }
 }

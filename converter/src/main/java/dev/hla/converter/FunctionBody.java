@@ -218,16 +218,22 @@ final class FunctionBody {
         : op(name, "ReduceProd", input, vector(axis));
   }
 
-  /** Sum along an axis, which stays with size 1. */
-  String reduceSum(String name, String input, long axis) {
+  /** Sum along axes, which stay with size 1. */
+  String reduceSum(String name, String input, long... axes) {
     return opset < 13
-        ? op(name, "ReduceSum", List.of(integers("axes", axis)), input)
-        : op(name, "ReduceSum", input, vector(axis));
+        ? op(name, "ReduceSum", List.of(integers("axes", axes)), input)
+        : op(name, "ReduceSum", input, vector(axes));
   }
 
   /** The larger of two int64 tensors; Max knows integers only from opset 12. */
   String larger(String name, String a, String b) {
     return op(name, "Where", op(name + "_is_first", "Greater", a, b), a, b);
+  }
+
+  /** {@code ceil(a / b)} of int64, a not negative, b positive. */
+  String ceilDiv(String name, String dividend, String divisor) {
+    String sum = op(name + "_sum", "Sub", op(name + "_above", "Add", dividend, divisor), scalar(1));
+    return op(name, "Div", sum, divisor);
   }
 
   /**
@@ -263,6 +269,35 @@ final class FunctionBody {
     return node(outputs, "Loop", List.of(graph("body", graph.build())), inputs);
   }
 
+  /** The body of a scan: from the carried values and a slice of each scanned one to their next values and the rows to stack. */
+  @FunctionalInterface
+  interface ScanBody {
+    List<String> build(FunctionBody body, List<String> carried, List<String> slices);
+  }
+
+  /**
+   * Runs {@code body} once for each slice of {@code scanned}, all of type float, along their first axes. Unlike a loop it
+   * copies neither slices nor what it stacks: ONNX Runtime lets the body read and write them where they lie.
+   *
+   * @param carried values of type float
+   * @param rank number of axes of every value that the body returns, which ONNX Runtime must know
+   * @return the last value of each carried one, then the values of all rounds stacked on a new first axis
+   */
+  List<String> scan(String name, List<Carried> carried, List<String> scanned, List<String> stacked, int rank, ScanBody body) {
+    FunctionBody inner = new FunctionBody(outermost);
+    GraphProto.Builder graph = GraphProto.newBuilder().setName(inner.unique(name + "_body"));
+    List<String> initial = carried.stream().map(Carried::initial).toList();
+    List<String> inside = carried.stream().map(each -> inner.unique(each.name + "_in")).toList();
+    List<String> slices = scanned.stream().map(each -> inner.unique(each + "_slice")).toList();
+    Stream.concat(inside.stream(), slices.stream()).forEach(each -> graph.addInput(value(each, Kind.FLOAT.type)));
+    body.build(inner, inside, slices).forEach(each -> graph.addOutput(ofRank(each, rank)));
+    graph.addAllNode(inner.nodes);
+    return node(
+        Stream.concat(carried.stream().map(Carried::name), stacked.stream()).map(this::unique).toList(), "Scan",
+        List.of(graph("body", graph.build()), integer("num_scan_inputs", scanned.size())),
+        Stream.concat(initial.stream(), scanned.stream()).toList());
+  }
+
   /**
    * Values by {@code condition}, a bool tensor of one element: of the two ways to them only one is taken.
    *
@@ -292,6 +327,15 @@ final class FunctionBody {
 
   private static ValueInfoProto value(String name, TypeProto type) {
     return ValueInfoProto.newBuilder().setName(name).setType(type).build();
+  }
+
+  private static ValueInfoProto ofRank(String name, int rank) {
+    ValueInfoProto.Builder value = value(name, Kind.FLOAT.type).toBuilder();
+    TensorShapeProto.Builder shape = value.getTypeBuilder().getTensorTypeBuilder().getShapeBuilder();
+    for (int i = 0; i < rank; i++) {
+      shape.addDim(TensorShapeProto.Dimension.getDefaultInstance());
+    }
+    return value.build();
   }
 
   /** With its shape, which ONNX Runtime requires of these two inputs of a loop's body. */

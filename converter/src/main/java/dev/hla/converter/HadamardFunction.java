@@ -1,8 +1,8 @@
 package dev.hla.converter;
 
-import dev.hla.converter.AttentionNodes.Features;
+import dev.hla.converter.AttentionNodes.Side;
 import dev.hla.converter.AttentionNodes.Sizes;
-import dev.hla.converter.AttentionNodes.Values;
+import dev.hla.converter.FunctionBody.Kind;
 import dev.hla.onnx.AttributeProto.AttributeType;
 import dev.hla.onnx.FunctionProto;
 import dev.hla.onnx.OperatorSetIdProto;
@@ -143,28 +143,24 @@ public final class HadamardFunction {
     Sizes sizes = new Sizes(
         f.dim("batch", queryShape, 0), f.dim("heads", queryShape, 1), f.dim("queries", queryShape, 2),
         f.dim("keys", valueShape, 2), f.dim("value_dim", valueShape, 3));
-    // Chunks of values are cut from the input itself: a copy of a head's values would be one more pass over them.
-    Values values = (round, starts, ends) -> (c, begin, end) -> c.cast("value_float", c.slice("value_rows", "value",
-        c.concat("value_start", 0, starts, begin), c.concat("value_end", 0, ends, end), f.vector(0, 1, 2)), DataType.FLOAT);
     AttentionNodes attention = new AttentionNodes(f, products, sizes);
-    AttentionNodes.Result result = attention.attend(epsilon(), features("query", "query_features"),
-        features("key", "key_features"), values, streaming ? "state" : null);
-    f.result("output", "Slice", List.of(), inOutputType(result.rows()), f.vector(0), sizes.queries(), f.vector(2));
+    AttentionNodes.Result result = attention.attend(
+        epsilon(), new Side(inFloat("query_features"), null, List.of()), new Side(inFloat("key_features"), null, List.of()),
+        inFloat("value"), streaming ? "state" : null);
+    f.result("output", "Identity", List.of(), inOutputType(result.rows()));
     if (streaming) {
-      f.result("next_state", "Identity", List.of(), result.state());
+      f.result("next_state", "Identity", List.of(), result.states());
     }
+  }
+
+  /** Casts a whole input: where it is float, ONNX Runtime drops the node, as it stands in no nested graph. */
+  private String inFloat(String input) {
+    return f.cast(input + "_float", input, DataType.FLOAT);
   }
 
   /** Casts to the type of the values. Where that is float, ONNX Runtime drops the node, as it stands in no nested graph. */
   private String inOutputType(String rows) {
     return type == null ? f.op("rows_in_type", "CastLike", rows, "value") : f.cast("rows_in_type", rows, type);
-  }
-
-  private Features features(String name, String input) {
-    return (b, starts, ends) -> {
-      String rows = b.slice(name + "_rows", input, starts, ends, f.vector(0, 1));
-      return b.transpose(name + "_columns", b.cast(name + "_float", rows, DataType.FLOAT), 0, 1, 3, 2);
-    };
   }
 
   private void fusedNodes(List<String> activations) {
@@ -188,54 +184,42 @@ public final class HadamardFunction {
     Sizes sizes = new Sizes(f.dim("batch", queryShape, 0), heads,
         f.op("queries", "Gather", queryShape, tokenAxis), f.op("keys", "Gather", keyShape, tokenAxis), valueDim);
 
-    Layout layout = new Layout(tokensFirst, f.concat("round_axes", 0, f.vector(0), headAxis), sizes);
-    String query = layout.unpacked("query", sizes.queries(), headDim);
-    String key = layout.unpacked("key", sizes.keys(), f.dim("key_dim", f.op("key_weight_shape", "Shape", "key_weight"), 1));
-    String value = layout.unpacked("value", sizes.keys(), valueDim);
-    Values values = (b, starts, ends) -> {
-      String rows = layout.rows(b, "value", value, starts, ends);
-      return (c, begin, end) -> c.slice("value_chunk", rows, begin, end, f.vector(2));
-    };
+    Layout layout = new Layout(f.asScalar("tokens_come_first", tokensFirst), sizes);
     AttentionNodes attention = new AttentionNodes(f, products, sizes);
-    String padded = attention.attend(
+    String rows = attention.attend(
         epsilon(),
-        (b, starts, ends) -> maps.features(b, "query", layout.rows(b, "query", query, starts, ends), starts, ends),
-        (b, starts, ends) -> maps.features(b, "key", layout.rows(b, "key", key, starts, ends), starts, ends),
-        values, null).rows();
-    // Branches return bfloat16 only from opset 16 on: they are in float.
-    String shaped = f.choose(List.of("in_layout"), FunctionBody.Kind.FLOAT, f.asScalar("tokens_first_scalar", tokensFirst),
-        then -> List.of(then.slice("tokens_first_output", then.transpose("padded_tokens_first", padded, 0, 2, 1, 3),
-            f.vector(0), sizes.queries(), f.vector(1))),
-        otherwise -> List.of(otherwise.slice("heads_first_output", padded, f.vector(0), sizes.queries(), f.vector(2)))).get(0);
+        new Side(layout.headsFirst("query", sizes.queries(), headDim), maps::features, maps.parameters("query")),
+        new Side(layout.headsFirst("key", sizes.keys(), f.dim("key_dim", f.op("key_weight_shape", "Shape", "key_weight"), 1)),
+            maps::features, maps.parameters("key")),
+        layout.headsFirst("value", sizes.keys(), valueDim), null).rows();
     String lead = f.slice("query_lead", queryShape, f.vector(0), f.vector(-1), f.vector(0));
-    f.result("output", "Reshape", List.of(), inOutputType(shaped), f.concat("output_shape", 0, lead, f.vector(-1)));
+    String shape = f.concat("output_shape", 0, lead, f.vector(-1));
+    // Branches return bfloat16 only from opset 16 on: they are in float.
+    String shaped = f.choose(List.of("in_layout"), Kind.FLOAT, layout.tokensFirst,
+        then -> List.of(then.op("tokens_first_output", "Reshape", then.transpose("tokens_first_rows", rows, 0, 2, 1, 3), shape)),
+        otherwise -> List.of(otherwise.op("heads_first_output", "Identity", rows))).get(0);
+    f.result("output", "Identity", List.of(), inOutputType(shaped));
   }
 
   /** How tokens, heads and columns lie in query, key and value of the fused operator. */
   private final class Layout {
+    /** 0-dimensional. */
     private final String tokensFirst;
-    private final String roundAxes;
     private final Sizes sizes;
 
-    private Layout(String tokensFirst, String roundAxes, Sizes sizes) {
-      this.tokensFirst = f.asScalar("layout_choice", tokensFirst);
-      this.roundAxes = roundAxes;
+    private Layout(String tokensFirst, Sizes sizes) {
+      this.tokensFirst = tokensFirst;
       this.sizes = sizes;
     }
 
-    /** The input with four axes, packed or not: a view. A size of 0 stands for itself, as it is where it was. */
-    private String unpacked(String input, String tokens, String width) {
+    /** An input, packed or not, as [B, H, tokens, width] in float. A size of 0 stands for itself, as it is where it was. */
+    private String headsFirst(String input, String tokens, String width) {
       String second = f.op(input + "_second_dim", "Where", tokensFirst, tokens, sizes.heads());
       String third = f.op(input + "_third_dim", "Where", tokensFirst, sizes.heads(), tokens);
-      return f.op(input + "_unpacked", "Reshape", input, f.concat(input + "_shape_of_four", 0, sizes.batch(), second, third, width));
-    }
-
-    /** Rows [.., tokens, width] in float of the batches and heads {@code starts .. ends}. */
-    private String rows(FunctionBody b, String name, String tensor, String starts, String ends) {
-      String part = b.cast(name + "_float", b.slice(name + "_part", tensor, starts, ends, roundAxes), DataType.FLOAT);
-      return b.choose(List.of(name + "_rows"), FunctionBody.Kind.FLOAT, tokensFirst,
-          then -> List.of(then.transpose(name + "_heads_first", part, 0, 2, 1, 3)),
-          otherwise -> List.of(otherwise.op(name + "_as_it_is", "Identity", part))).get(0);
+      String unpacked = f.op(input + "_unpacked", "Reshape", inFloat(input), f.concat(input + "_shape_of_four", 0, sizes.batch(), second, third, width));
+      return f.choose(List.of(input + "_rows"), Kind.FLOAT, tokensFirst,
+          then -> List.of(then.transpose(input + "_heads_first", unpacked, 0, 2, 1, 3)),
+          otherwise -> List.of(otherwise.op(input + "_as_it_is", "Identity", unpacked))).get(0);
     }
   }
 

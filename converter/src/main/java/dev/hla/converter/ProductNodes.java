@@ -6,17 +6,17 @@ import static dev.hla.converter.FunctionBody.Kind.INT64;
 import dev.hla.converter.FunctionBody.Carried;
 import dev.hla.onnx.TensorProto.DataType;
 import java.util.List;
-import java.util.function.BiFunction;
 
 /**
- * The nodes that make the products of features: the tables of monomials of each factor, and the products [D, tokens] of a
- * chunk of tokens, whose row d is the product of the features in monomial d. Tokens are the last axis, so that a monomial
+ * The nodes that make the products of features: the tables of monomials of each factor, and the products [L, D, tokens] of
+ * L heads or chunks of tokens, whose row d is the product of the features in monomial d. Tokens are the last axis, so that a monomial
  * is a product of contiguous rows whatever the ranks.
  */
 final class ProductNodes {
   private static final long MAX_POWER = RankSpec.MAX_POWER;
 
   private final FunctionBody f;
+  private final String count;
   private final Factors factors;
   private final Tables tables;
   private final Last last;
@@ -24,9 +24,25 @@ final class ProductNodes {
   /** Adds the nodes that make the tables, from {@code ranks} and {@code powers}, two 1-dimensional int64 tensors. */
   ProductNodes(FunctionBody body, String ranks, String powers) {
     f = body;
+    count = count(ranks, powers);
     factors = factors(ranks, powers);
     tables = tables();
     last = last();
+  }
+
+  /** D, a tensor of one element. */
+  String count() {
+    return count;
+  }
+
+  /** The product over the factors of C(r + p - 1, p), from ranks and powers alone, so that ONNX Runtime folds it. */
+  private String count(String ranks, String powers) {
+    String steps = f.op("power_steps", "Range", f.scalar(0), f.scalar(MAX_POWER), f.scalar(1));
+    String within = f.op("within_power", "Less", steps, f.unsqueeze("powers_as_rows", powers, 1));
+    String above = f.op("above", "Where", within, f.op("rank_and_step", "Add", f.unsqueeze("ranks_as_rows", ranks, 1), steps), f.scalar(1));
+    String below = f.op("below", "Where", within, f.op("step_and_one", "Add", steps, f.scalar(1)), f.scalar(1));
+    String monomials = f.op("monomial_counts", "Div", f.reduceProduct("above_product", above, 1), f.reduceProduct("below_product", below, 1));
+    return f.op("product_count", "Reshape", f.reduceProduct("monomials_product", monomials, 0), f.vector(-1));
   }
 
   /** Multinomial weight [D] of each product. */
@@ -43,8 +59,13 @@ final class ProductNodes {
    * @param ranks their ranks
    * @param powers their powers
    * @param gateColumns columns that only multiply rows, each as often as its power says
+   * @param alone whether a single one enters the products
+   * @param noGates whether all enter the products
+   * @param largestPower of those that enter the products
    */
-  private record Factors(String count, String starts, String ends, String ranks, String powers, String gateColumns) {}
+  private record Factors(
+      String count, String starts, String ends, String ranks, String powers, String gateColumns, String alone, String noGates,
+      String largestPower) {}
 
   /**
    * Factors of rank above 1 enter the products; those of rank 1 are gates. Where all are of rank 1 the first one enters
@@ -66,6 +87,10 @@ final class ProductNodes {
     String gateFactors = f.gather("gate_factors", f.op("gate_pairs", "NonZero", gates), f.scalar(0), 0);
     String gateColumns = f.op("gate_columns", "Gather", starts, gateFactors);
 
+    // What follows from these is known before the first run, as ONNX Runtime folds them; Compress and NonZero it does not.
+    String entering = f.cast("entering", enters, DataType.INT64);
+    String number = f.reduceSum("entering_count", entering, 0);
+
     String factorRanks = f.op("factor_ranks", "Compress", List.of(FunctionBody.integer("axis", 0)), ranks, enters);
     return new Factors(
         f.op("factor_count", "Size", factorRanks),
@@ -73,7 +98,10 @@ final class ProductNodes {
         f.op("factor_ends", "Compress", List.of(FunctionBody.integer("axis", 0)), ends, enters),
         factorRanks,
         f.op("factor_powers", "Compress", List.of(FunctionBody.integer("axis", 0)), powers, enters),
-        gateColumns);
+        gateColumns,
+        f.op("one_factor", "Equal", f.op("entering_now", "Shape", factorRanks), f.vector(1)),
+        f.op("no_gates", "Equal", f.op("gates_now", "Shape", gateColumns), f.vector(0)),
+        f.op("largest_power", "ReduceMax", f.op("entering_powers", "Mul", powers, entering)));
   }
 
   /**
@@ -137,93 +165,96 @@ final class ProductNodes {
   }
 
   /**
-   * The last multiplication that makes products, over the most numbers by far.
+   * The last multiplication that makes products, over the most numbers by far. Which one follows from ranks and powers
+   * alone, without the tables: so a runtime that folds constants knows it before the first run and drops the others.
    *
    * @param factor number of the last factor
-   * @param byTable whether there is one factor, of a power above 1, and its last step is that multiplication; else every
-   *     number of one side is multiplied by every number of the other
+   * @param none whether there is none: one factor of power 1 and no gate, whose features are the products
+   * @param byTable whether there is one factor, of a power above 1, and its last step is that multiplication
+   * @param ofFeatures whether one of the two holds; else every number of one side is multiplied by every number of the other
    * @param parents table of that step
    * @param columns table of that step
    */
-  private record Last(String factor, String byTable, String parents, String columns) {}
+  private record Last(String factor, String none, String byTable, String ungated, String parents, String columns) {}
 
   private Last last() {
-    String factor = f.op("last_factor", "Sub", factors.count, f.scalar(1));
-    String steps = f.op("steps_count", "Sub", f.op("bounds_count", "Size", tables.bounds), f.scalar(1));
-    String alone = f.op("one_factor", "Equal", factor, f.scalar(0));
-    String begin = f.op("last_table_start", "Gather", tables.bounds,
-        f.larger("last_table", f.op("last_step", "Sub", f.unsqueeze("steps_count_vector", steps, 0), f.vector(1)), f.vector(0)));
+    String tables = f.op("bounds_count", "Size", this.tables.bounds);
+    String begin = f.op("last_table_start", "Gather", this.tables.bounds, f.larger("last_table",
+        f.op("last_step", "Sub", f.unsqueeze("bounds_count_vector", tables, 0), f.vector(2)), f.vector(0)));
     String end = f.vector(Long.MAX_VALUE);
+    String byTable = f.op("by_table_alone", "And", factors.alone, f.op("several_steps", "Greater", factors.largestPower, f.vector(1)));
+    String linear = f.op("linear", "And", factors.alone, f.op("power_is_1", "Equal", factors.largestPower, f.vector(1)));
+    // No version folds a Loop, or what comes of one.
+    String late = f.op("there_are_products", "Greater", f.op("count_of_table", "Shape", this.tables.weights), f.vector(0));
+    String none = f.op("products_are_features", "And", linear, factors.noGates);
     return new Last(
-        factor,
-        f.op("by_table", "And", alone, f.op("several_steps", "Greater", steps, f.scalar(0))),
-        f.slice("last_parents", tables.parents, begin, end, f.vector(0)),
-        f.slice("last_columns", tables.columns, begin, end, f.vector(0)));
+        f.op("last_factor", "Sub", factors.count, f.scalar(1)),
+        f.op("none_at_all", "And", none, late), f.op("by_table", "And", byTable, late), f.op("ungated", "And", factors.noGates, late),
+        f.slice("last_parents", this.tables.parents, begin, end, f.vector(0)),
+        f.slice("last_columns", this.tables.columns, begin, end, f.vector(0)));
+  }
+
+  /** Whether the products are the features themselves: a bool tensor of one element. */
+  String areFeatures() {
+    return last.none;
   }
 
   /**
-   * The two operands of the last multiplication, for all tokens of a round: [.., few, tokens] each. Gates are in
+   * The two operands of the last multiplication: [L, few, tokens] each, L some heads or chunks of tokens. Gates are in
    * {@code left}.
    */
   record Sides(String left, String right) {}
 
+  /**
+   * The operands for features [L, R, tokens].
+   *
+   * <p>No condition here is known before the run, although it follows from attributes: ONNX Runtime takes the place of an If
+   * whose condition it knows by the nodes of a branch, and where that is nested it crashes (1.30) or forgets inputs (1.17).
+   */
   Sides sides(FunctionBody b, String features) {
     String shape = b.op("features_shape", "Shape", features);
-    String tokens = b.dim("features_tokens", shape, 3);
-    String one = b.op("ones_row", "Expand", f.scalar(1f), b.concat(
-        "row_shape", 0, b.dim("features_batches", shape, 0), b.dim("features_heads", shape, 1), f.vector(1), tokens));
+    String tokens = b.dim("features_tokens", shape, 2);
+    String one = b.op("ones_row", "Expand", f.scalar(1f), b.concat("row_shape", 0, b.dim("features_lead", shape, 0), f.vector(1), tokens));
     List<String> sides = b.choose(List.of("left_side", "right_side"), FLOAT, last.byTable,
-        t -> List.of(monomials(t, features, f.scalar(0), f.scalar(2)), t.op("extensions", "Identity", features)),
-        e -> {
-          String before = e.loop("product", last.factor, List.of(new Carried("left_products", FLOAT, one)), List.of(), (c, i, product) -> {
+        table -> List.of(monomials(table, features, f.scalar(0), f.scalar(2)), table.op("features_side", "Identity", features)),
+        several -> {
+          String before = several.loop("product", last.factor, List.of(new Carried("left_products", FLOAT, one)), List.of(), (c, i, product) -> {
             String next = monomials(c, features, i, f.scalar(1));
             String outer = c.op("outer_products", "Mul",
-                c.unsqueeze("products_as_rows", product.get(0), 3), c.unsqueeze("monomials_as_columns", next, 2));
-            return List.of(c.op("next_products", "Reshape", outer, c.concat("outer_shape", 0, f.vector(0, 0, -1), tokens)));
+                c.unsqueeze("products_as_rows", product.get(0), 2), c.unsqueeze("monomials_as_columns", next, 1));
+            return List.of(c.op("next_products", "Reshape", outer, c.concat("outer_shape", 0, f.vector(0, -1), tokens)));
           }).get(0);
-          return List.of(before, monomials(e, features, last.factor, f.scalar(1)));
+          return List.of(before, monomials(several, features, last.factor, f.scalar(1)));
         });
-    String gates = b.concat("gates", 2, one, b.gather("gate_rows", features, factors.gateColumns, 2));
-    return new Sides(b.op("gated_side", "Mul", sides.get(0), b.reduceProduct("gate", gates, 2)), sides.get(1));
-  }
-
-  /** Forms the products [.., D, chunk] of the tokens {@code begin .. end}. */
-  @FunctionalInterface
-  interface ChunkProducts {
-    String build(FunctionBody chunk, String begin, String end);
+    String left = b.choose(List.of("gated_side"), FLOAT, last.ungated,
+        ungated -> List.of(ungated.op("ungated_side", "Identity", sides.get(0))),
+        gated -> List.of(gated.op("side_and_gates", "Mul", sides.get(0),
+            gated.reduceProduct("gate", gated.gather("gate_rows", features, factors.gateColumns, 1), 1)))).get(0);
+    return new Sides(left, sides.get(1));
   }
 
   /**
-   * Builds {@code work} twice, once for each form of the last multiplication, and chooses outside of its loop: a nested
-   * graph costs ONNX Runtime about as much as a chunk's multiplication.
+   * The products.
    *
-   * @param names of what {@code work} returns
-   * @param productsShape shape that the products of a chunk are to have
+   * @param left left operands [L, few, tokens]
+   * @param right right operands [L, few, tokens]
+   * @param shape [L, D, tokens], at most one of them -1
    */
-  List<String> perProduct(
-      FunctionBody b, List<String> names, String productsShape, Sides sides,
-      BiFunction<FunctionBody, ChunkProducts, List<String>> work) {
-    return b.choose(names, FLOAT, last.byTable,
-        t -> work.apply(t, (c, begin, end) -> c.op("products", "Reshape", c.op("extended", "Mul",
-            c.gather("shorter", c.slice("left_chunk", sides.left, begin, end, f.vector(3)), last.parents, 2),
-            c.gather("extension", c.slice("right_chunk", sides.right, begin, end, f.vector(3)), last.columns, 2)), productsShape)),
-        e -> {
-          String left = e.unsqueeze("left_as_rows", sides.left, 3);
-          String right = e.unsqueeze("right_as_columns", sides.right, 2);
-          return work.apply(e, (c, begin, end) -> c.op("products", "Reshape", c.op("all_pairs", "Mul",
-              c.slice("left_chunk", left, begin, end, f.vector(4)),
-              c.slice("right_chunk", right, begin, end, f.vector(4))), productsShape));
-        });
+  String multiply(FunctionBody b, String left, String right, String shape) {
+    return b.choose(List.of("products"), FLOAT, last.byTable,
+        table -> List.of(table.op("by_table", "Mul", table.gather("shorter", left, last.parents, 1), table.gather("extension", right, last.columns, 1))),
+        several -> List.of(several.op("all_pairs_in_rows", "Reshape", several.op("all_pairs", "Mul",
+            several.unsqueeze("left_as_rows", left, 2), several.unsqueeze("right_as_columns", right, 1)), shape))).get(0);
   }
 
   /**
-   * Monomials [.., C(r + n - 1, n), tokens] of factor {@code k}, without their weights; their degree n is the power of the
+   * Monomials [L, C(r + n - 1, n), tokens] of factor {@code k}, without their weights; their degree n is the power of the
    * factor plus 1 less {@code missing}.
    */
   private String monomials(FunctionBody b, String features, String k, String missing) {
     String index = b.unsqueeze("factor_index", k, 0);
     String first = b.slice("factor_rows", features,
-        b.op("factor_start", "Gather", factors.starts, index), b.op("factor_end", "Gather", factors.ends, index), f.vector(2));
+        b.op("factor_start", "Gather", factors.starts, index), b.op("factor_end", "Gather", factors.ends, index), f.vector(1));
     String steps = b.op("monomial_steps", "Sub", b.op("factor_power", "Gather", factors.powers, k), missing);
     String offset = b.op("factor_offset", "Gather", tables.offsets, index);
     return b.loop("monomial", steps, List.of(new Carried("monomials", FLOAT, first)), List.of(), (c, i, monomials) -> {
@@ -233,7 +264,7 @@ final class ProductNodes {
       String parents = c.slice("table_parents", tables.parents, begin, end, f.vector(0));
       String columns = c.slice("table_columns", tables.columns, begin, end, f.vector(0));
       return List.of(c.op("next_monomials", "Mul",
-          c.gather("shorter_monomials", monomials.get(0), parents, 2), c.gather("extending_columns", features, columns, 2)));
+          c.gather("shorter_monomials", monomials.get(0), parents, 1), c.gather("extending_columns", features, columns, 1)));
     }).get(0);
   }
 }

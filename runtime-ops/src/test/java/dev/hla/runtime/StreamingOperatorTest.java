@@ -116,7 +116,7 @@ class StreamingOperatorTest {
       assertEquals("[1, heads, 108, columns + 1]", shape(stream, "next_state"));
       assertEquals("[1, heads, queries, columns]", shape(stream, "output"));
     }
-    model.shape("value", "1 heads keys 24").shape("query_features", "2 4 512 13");
+    model.shape("value", "2 4 keys 24").shape("key_features", "2 4 keys 13").shape("query_features", "2 4 512 13");
     try (Session stream = new Session(c, model, Precision.FLOAT32, true)) {
       assertEquals("[2, 4, 108, 25]", shape(stream, "next_state"));
       assertEquals("[2, 4, 512, 24]", shape(stream, "output"));

@@ -1,0 +1,149 @@
+package dev.hla.converter;
+
+import dev.hla.converter.FunctionBody.Kind;
+import java.util.List;
+import java.util.function.BiFunction;
+
+/**
+ * The nodes that cut the tokens of a head into chunks, and the chunks into groups.
+ *
+ * <p>A chunk is one matrix product of a batch, short enough that the rows of its products do not meet in one set of a
+ * cache; a group is what is formed at once. Where the tokens have fitting divisors, chunks are views of the tensors, and
+ * nothing is copied. Where they have none, the last group is filled with features of 0.
+ */
+final class ChunkNodes {
+  /** Tokens in a chunk. */
+  private static final long MOST_TOKENS = 256;
+  private static final long LEAST_TOKENS = 64;
+  private static final long MOST_CHUNKS = 8;
+  /** Numbers in a group's products: 4 MB, and less where they are fewer than 512 a token, so that the caches hold them. */
+  private static final long GROUP_NUMBERS = 1 << 20;
+
+  private final String exact;
+  private final String chunks;
+  private final String groups;
+  private final String chunksOfGroup;
+  private final String tokensOfChunk;
+  private final String missing;
+  private final String tokens;
+  private final String products;
+  private final String valueDim;
+
+  /**
+   * @param tokens number of tokens, a tensor of one element; it may be 0
+   * @param products D, a tensor of one element
+   * @param valueDim dv, a tensor of one element
+   */
+  ChunkNodes(FunctionBody b, String name, String tokens, String products, String valueDim) {
+    this.tokens = tokens;
+    this.products = products;
+    this.valueDim = valueDim;
+    String width = b.larger(name + "_group_width", products, valueDim);
+    String some = b.larger(name + "_some_tokens", tokens, b.vector(1));
+    String divisor = largestDivisor(b, name + "_tokens", some, MOST_TOKENS, null);
+    String fits = b.op(name + "_tokens_fit", "Or", b.op(name + "_are_few", "Equal", divisor, some), b.op(name + "_are_enough", "Greater", divisor, b.vector(LEAST_TOKENS - 1)));
+    tokensOfChunk = b.op(name + "_chunk_tokens", "Where", fits, divisor, b.vector(MOST_TOKENS));
+    String all = b.ceilDiv(name + "_chunks", some, tokensOfChunk);
+    String fitting = b.larger(name + "_chunk_limit",
+        b.op(name + "_chunks_that_fit", "Div", b.vector(GROUP_NUMBERS), b.op(name + "_chunk_numbers", "Mul", tokensOfChunk, width)), b.vector(1));
+    String limit = b.op(name + "_most_chunks", "Where", b.op(name + "_fit_all", "Less", fitting, b.vector(MOST_CHUNKS)), fitting, b.vector(MOST_CHUNKS));
+    String dividing = largestDivisor(b, name + "_chunks", all, MOST_CHUNKS, limit);
+    String even = b.ceilDiv(name + "_even_chunks", all, b.ceilDiv(name + "_even_groups", all, limit));
+    // Twice as many groups are less work than a copy of the values.
+    String divides = b.op(name + "_chunks_divide", "Greater", b.op(name + "_chunks_twice", "Add", dividing, dividing),
+        b.op(name + "_even_less_one", "Sub", even, b.vector(1)));
+    String isExact = b.op(name + "_are_exact", "And", b.op(name + "_there_are_some", "Equal", tokens, some), b.op(name + "_all_fit", "And", fits, divides));
+    exact = b.asScalar(name + "_exact", isExact);
+    chunksOfGroup = b.op(name + "_group_chunks", "Where", isExact, dividing, even);
+    groups = b.ceilDiv(name + "_groups", all, chunksOfGroup);
+    chunks = b.op(name + "_padded_chunks", "Mul", groups, chunksOfGroup);
+    missing = b.op(name + "_missing", "Sub", b.op(name + "_padded_tokens", "Mul", chunks, tokensOfChunk), tokens);
+  }
+
+  /** The largest number up to {@code most} and {@code limit} that divides {@code number}. */
+  private static String largestDivisor(FunctionBody b, String name, String number, long most, String limit) {
+    String candidates = b.op(name + "_candidates", "Range", b.scalar(1), b.scalar(most + 1), b.scalar(1));
+    String divides = b.op(name + "_divide", "Equal", b.op(name + "_rest", "Mod", number, candidates), b.vector(0));
+    if (limit != null) {
+      divides = b.op(name + "_divide_and_fit", "And", divides, b.op(name + "_fit", "Not", b.op(name + "_too_many", "Greater", candidates, limit)));
+    }
+    return b.op(name + "_largest", "ReduceMax", b.op(name + "_divisors", "Where", divides, candidates, b.vector(1)));
+  }
+
+  /** The chunks of one head, for use in body {@code b}. */
+  Head of(FunctionBody b) {
+    return new Head(b);
+  }
+
+  /**
+   * Views of the tensors of one head. Their shapes are made where they are used: ONNX Runtime 1.17 forgets that an outer
+   * value is still needed when only a branch in the body of a scan in another one needs it.
+   */
+  final class Head {
+    private final String matrices;
+    private final String rowGroups;
+    private final String padding;
+    private final String grouped;
+    private final String productShape;
+    private final String rowsShape;
+
+    private Head(FunctionBody b) {
+      matrices = b.concat("matrices_shape", 0, chunks, tokensOfChunk, b.vector(-1));
+      rowGroups = b.concat("row_groups_shape", 0, groups, chunksOfGroup, tokensOfChunk, b.vector(-1));
+      padding = b.concat("padding", 0, b.vector(0, 0), missing, b.vector(0));
+      grouped = b.concat("groups_shape", 0, groups, chunksOfGroup, b.vector(-1), tokensOfChunk);
+      productShape = b.concat("products_shape", 0, chunksOfGroup, products, tokensOfChunk);
+      rowsShape = b.concat("rows_shape", 0, b.vector(-1), valueDim);
+    }
+
+    /** dv, a tensor of one element. */
+    String valueDim() {
+      return valueDim;
+    }
+
+    /** Shape of a group's products, [chunks, D, tokens]. */
+    String productShape() {
+      return productShape;
+    }
+
+    /** Features [tokens, R] as [chunks, R, tokens of a chunk]. */
+    String columns(FunctionBody b, String name, String features) {
+      return b.choose(List.of(name + "_columns"), Kind.FLOAT, exact,
+          then -> List.of(then.transpose(name + "_exact_columns", then.op(name + "_chunks", "Reshape", features, matrices), 0, 2, 1)),
+          otherwise -> List.of(otherwise.transpose(name + "_padded_columns", otherwise.op(
+              name + "_padded_chunks", "Reshape", padded(otherwise, name, features), matrices), 0, 2, 1))).get(0);
+    }
+
+    /** Rows [tokens, columns], padded to whole groups. */
+    private String padded(FunctionBody b, String name, String rows) {
+      return b.op(name + "_padded", "Pad", rows, padding);
+    }
+
+    /** Columns [chunks, rows, tokens of a chunk] as [groups, chunks of a group, rows, tokens of a chunk]: a view. */
+    String groups(FunctionBody b, String name, String columns) {
+      return b.op(name, "Reshape", columns, grouped);
+    }
+
+    /**
+     * Builds {@code work} on rows [tokens, columns] as [groups, chunks of a group, tokens of a chunk, columns].
+     *
+     * @param names of what {@code work} returns
+     */
+    List<String> onRows(FunctionBody b, List<String> names, String rows, BiFunction<FunctionBody, String, List<String>> work) {
+      return b.choose(names, Kind.FLOAT, exact,
+          then -> work.apply(then, then.op("row_groups", "Reshape", rows, rowGroups)),
+          otherwise -> work.apply(otherwise, otherwise.op("padded_row_groups", "Reshape", padded(otherwise, "rows", rows), rowGroups)));
+    }
+
+    /** {@code sums / divisors}, of [groups, chunks, tokens, columns] and [groups, chunks, 1, tokens], as [tokens, columns]. */
+    String ratios(FunctionBody b, String sums, String divisors) {
+      String rows = b.op("sums_in_rows", "Reshape", sums, rowsShape);
+      String column = b.op("divisors_in_rows", "Reshape", divisors, b.vector(-1, 1));
+      return b.choose(List.of("ratios"), Kind.FLOAT, exact,
+          then -> List.of(then.op("exact_ratios", "Div", rows, column)),
+          otherwise -> List.of(otherwise.op("cut_ratios", "Div",
+              otherwise.slice("cut_sums", rows, b.vector(0), tokens, b.vector(0)),
+              otherwise.slice("cut_divisors", column, b.vector(0), tokens, b.vector(0))))).get(0);
+    }
+  }
+}
