@@ -23,8 +23,11 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collections;
 import java.util.List;
 import java.util.Map;
+import java.util.Random;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.stream.Stream;
@@ -43,7 +46,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 class RuntimeVersionsTest {
   private static final String TOO_OLD = "1.17.1";
   private static final String JAR = "onnxruntime-(\\d[\\d.]*)\\.jar";
-  private static final List<String> CASES = List.of("core", "fused", "streaming");
+  private static final List<String> CASES = List.of("core", "fused", "streaming", "ragged_products", "ragged_square", "ragged_features");
   /** The fused one without its functions: nothing but the kernel can run it. */
   private static final String KERNEL_ONLY = "kernel_only";
 
@@ -73,11 +76,51 @@ class RuntimeVersionsTest {
         "key_features", Tensor.of(chunk.keyFeatures(), chunk.keyShape()),
         "value", Tensor.of(chunk.value(), chunk.valueShape()),
         "state", Tensor.of(new float[0], 0, 0, 0, 0)));
+    writeRagged("ragged_products", 16, 16);
+    writeRagged("ragged_square", 16);
+    writeRagged("ragged_features", 64);
 
     String newest = OrtEnvironment.getEnvironment().getVersion();
     List<String> lines = probe(newest);
     assertEquals(List.of(), lines.stream().filter(line -> CASES.contains(line.split(" ")[0]) && !line.endsWith(": ok")).toList());
     expected = outputs(newest, "function");
+  }
+
+  /**
+   * A fused node with open shapes, and numbers of tokens that have no divisors: heads are taken one by one, in chunks that
+   * need padding. Old runtimes forget what the bodies of nested scans and branches need.
+   *
+   * @param ranks of two factors, or of one: of 16, which is squared, or more, which is taken as it is
+   */
+  private static void writeRagged(String name, int... ranks) throws IOException {
+    int heads = 24;
+    int width = Arrays.stream(ranks).sum();
+    int[] powers = Arrays.stream(ranks).map(rank -> width == 16 ? 2 : 1).toArray();
+    String activations = String.join(",", Collections.nCopies(ranks.length, "softplus"));
+    OneNodeModel node = new OneNodeModel(HadamardFunction.FUSED,
+        List.of("query", "key", "value", "query_weight", "query_bias", "key_weight", "key_bias"));
+    for (String tensor : List.of("query", "key", "value")) {
+      node.shape(tensor, "batch heads " + tensor + "_tokens 16");
+    }
+    write(name, node
+        .shape("query_weight", "heads 16 features").shape("key_weight", "heads 16 features")
+        .shape("query_bias", "heads features").shape("key_bias", "heads features")
+        .attribute("ranks", ranks).attribute("powers", powers).attribute("epsilon", 1e-6f).attribute("activations", activations)
+        .attribute("layout", "BHND").integer("num_heads", heads)
+        .function(HadamardFunction.fused(17, DataType.FLOAT, List.of(activations)))
+        .bytes(), Map.of(
+        "query", random(1, 1, heads, 1021, 16), "key", random(2, 1, heads, 1019, 16), "value", random(3, 1, heads, 1019, 16),
+        "query_weight", random(4, heads, 16, width), "query_bias", random(5, heads, width),
+        "key_weight", random(6, heads, 16, width), "key_bias", random(7, heads, width)));
+  }
+
+  private static Tensor random(long seed, long... shape) {
+    Random random = new Random(seed);
+    Tensor tensor = Tensor.zeros(ElementType.FLOAT32, shape);
+    for (int i = 0; i < tensor.size(); i++) {
+      tensor.set(i, (float) random.nextGaussian() / 2);
+    }
+    return tensor;
   }
 
   private static void write(String name, byte[] model, Map<String, Tensor> inputs) throws IOException {
@@ -136,7 +179,8 @@ class RuntimeVersionsTest {
     for (String name : CASES) {
       Npz.readAll(folder.resolve(version).resolve(name + "." + how + ".npz")).forEach((output, tensor) -> outputs.put(name + " " + output, tensor));
     }
-    assertEquals(Set.of("core sample", "fused sample", "streaming output", "streaming next_state"), outputs.keySet());
+    assertEquals(Set.of("core sample", "fused sample", "streaming output", "streaming next_state", "ragged_products output",
+        "ragged_square output", "ragged_features output"), outputs.keySet());
     return outputs;
   }
 
