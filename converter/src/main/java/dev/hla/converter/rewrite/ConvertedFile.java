@@ -63,8 +63,8 @@ final class ConvertedFile {
     long offset = 0;
     for (int i = 0; i < graph.getInitializerCount(); i++) {
       TensorProto t = graph.getInitializer(i);
-      // Shapes and axes must stay where shape inference sees them.
-      if (!rewritten.tensors().contains(t.getName()) || t.getDataType() == TensorProto.DataType.INT64_VALUE) {
+      // Shapes and axes must stay where shape inference sees them; a single number is not worth a page.
+      if (!rewritten.tensors().contains(t.getName()) || t.getDataType() == TensorProto.DataType.INT64_VALUE || t.getDimsCount() == 0) {
         continue;
       }
       out.write(new byte[(int) (-offset & (ALIGNMENT - 1))]);
