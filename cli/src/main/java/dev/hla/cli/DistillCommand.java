@@ -42,7 +42,7 @@ final class DistillCommand extends Verb {
   @Option(names = "--steps", paramLabel = "N", defaultValue = "800", description = "steps of each site's fit (default: ${DEFAULT-VALUE})")
   int steps;
 
-  @Option(names = "--refine", paramLabel = "N", defaultValue = "500",
+  @Option(names = "--refine", paramLabel = "N", defaultValue = "1000",
       description = "steps that move the maps of all sites together, until the model's output agrees; 0 for none (default: ${DEFAULT-VALUE})")
   int refine;
 
