@@ -19,9 +19,10 @@ import java.util.stream.Stream;
  * <p>What the measurements taught (N = 8192, 12 heads, dv = 128, two threads, ONNX Runtime 1.30, time over the kernel's, in
  * turns on a busy machine): a Scan reads slices of its inputs and writes slices of its outputs where they lie, a Loop with
  * Slices copies both, which was a quarter of the time. Matrix products of many short chunks as one batch are faster than
- * one long product, whose rows of 8192 numbers meet in one set of the cache. So the core operator went from 2.4 to 1.8 at 16^2,
- * 2.2 to 1.8 at 16,16, and, where no products are formed, 3.4 to 1.7 at 64; the fused one from 2.9 to 2.15 and 3.9 to 2.05 at 16^2
- * and 64. The two matrix products alone take 1.3 times the kernel's time at 16^2. A run adds 60 to 140 MB, output included.
+ * one long product, whose rows of 8192 numbers meet in one set of the cache. So the core operator went from 2.4 to 1.8 at
+ * 16^2, 2.0 to 1.7 at 16,16, and, where no products are formed, 3.4 to 1.6 at 64; the fused one from 3.1 to 2.2, 2.2 to 1.9
+ * and 4.1 to 2.1. The two matrix products alone take 1.3 times the kernel's time at 16^2. A run added 60 to 140 MB, output
+ * included, in the version before the last.
  */
 final class AttentionNodes {
   /** Numbers in the products of all heads up to which they are formed at once, to save rounds on short sequences. */
