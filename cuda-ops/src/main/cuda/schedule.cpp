@@ -14,8 +14,6 @@ constexpr int64_t kBlocksPerMultiprocessor = 2;
 constexpr int64_t kMinChunk = 256;
 // A float32 sum of more tokens than this would lose digits of the tolerance.
 constexpr int64_t kMaxChunk = 4096;
-// Partial states, all together, unless one for each head is already more.
-constexpr int64_t kMaxPartialBytes = int64_t{512} << 20;
 
 int64_t chunk_count(int64_t keys, int64_t blocks_per_chunk, int64_t partial_bytes, int multiprocessors) {
   const int64_t by_device = std::max<int64_t>(1, multiprocessors * kBlocksPerMultiprocessor / blocks_per_chunk);

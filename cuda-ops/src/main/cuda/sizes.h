@@ -12,6 +12,8 @@ namespace hla::cuda {
 
 constexpr int64_t kMaxBlocks = 0x7fffffff;
 constexpr size_t kAlign = 256;  // of the workspace's parts
+// Partial states, all together, unless one for each head is already more.
+constexpr int64_t kMaxPartialBytes = int64_t{512} << 20;
 
 inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 

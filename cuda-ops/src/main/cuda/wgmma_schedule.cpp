@@ -14,7 +14,6 @@ constexpr int64_t kStateExtra = 10;
 constexpr int64_t kOutputExtra = 1;
 // Tiles of a block of the maps, which copies the weights first.
 constexpr int64_t kMapTiles = 4;
-constexpr int64_t kMaxPartialBytes = int64_t{512} << 20;
 
 // Into how many parts to cut `tiles` of each of `rows_of_blocks`, a block a part, so that the multiprocessors, a block each,
 // are done first. No part is empty.
