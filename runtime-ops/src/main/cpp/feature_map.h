@@ -8,8 +8,8 @@
 namespace hla {
 namespace {
 
-// Rows of x are copied to float rows of this length, so that the register tile's addresses are constants; wider heads take
-// several rounds.
+// Columns of x that a register tile takes; wider heads take several rounds. Rows of float are read where they lie; those of
+// other types, and those of a tile that has too few, are copied to float rows of this length.
 constexpr int64_t kMapDepth = 128;
 
 HLA_INLINE int64_t padded_features(int64_t features) { return round_up(features, kLanes); }
@@ -101,11 +101,16 @@ void pack_map(const FeatureMap& map, int64_t head, int64_t features, float* weig
   }
 }
 
-// The register tile: kOutputTokens tokens x kVectors vectors of features over `depth` of the head's columns. Begins from
-// `bias` where not null, else from what `target` holds.
+// The register tile: kOutputTokens tokens, their rows x_stride floats apart, x kVectors vectors of features over `depth` of
+// the head's columns. Begins from `bias` where not null, else from what `target` holds.
 template <int kVectors>
-void map_tile(const float* __restrict x, const float* __restrict weight, int64_t depth, const float* __restrict bias,
-              float* __restrict target, int64_t stride) {
+void map_tile(const float* __restrict x, int64_t x_stride, const float* __restrict weight, int64_t depth,
+              const float* __restrict bias, float* __restrict target, int64_t stride) {
+  // One pointer for three rows, as an address may be a pointer with one or two strides; a pointer a row is more than there are.
+  constexpr int64_t kBases = (kOutputTokens + 2) / 3;
+  const float* rows[kBases];
+#pragma GCC unroll 16
+  for (int64_t i = 0; i < kBases; ++i) rows[i] = x + 3 * i * x_stride;
   vf acc[kOutputTokens][kVectors];
 #pragma GCC unroll 16
   for (int64_t t = 0; t < kOutputTokens; ++t) {
@@ -118,10 +123,12 @@ void map_tile(const float* __restrict x, const float* __restrict weight, int64_t
     for (int c = 0; c < kVectors; ++c) w[c] = load(weight + (k * kVectors + c) * kLanes);
 #pragma GCC unroll 16
     for (int64_t t = 0; t < kOutputTokens; ++t) {
-      const vf v = splat(x[t * kMapDepth + k]);
+      const vf v = splat(rows[t / 3][t % 3 * x_stride]);
 #pragma GCC unroll 2
       for (int c = 0; c < kVectors; ++c) acc[t][c] += v * w[c];
     }
+#pragma GCC unroll 16
+    for (int64_t i = 0; i < kBases; ++i) ++rows[i];
   }
 #pragma GCC unroll 16
   for (int64_t t = 0; t < kOutputTokens; ++t) {
@@ -174,7 +181,15 @@ void map_rows(const ConstRows& rows, int64_t head, int64_t first, int64_t tokens
     const int64_t count = smaller(kOutputTokens, tokens - begin);
     for (int64_t k = 0; k < map.width; k += kMapDepth) {
       const int64_t depth = smaller(kMapDepth, map.width - k);
-      for (int64_t t = 0; t < kOutputTokens; ++t) {
+      const float* x = scratch.x;
+      int64_t x_stride = kMapDepth;
+      bool in_place = false;
+      if constexpr (sizeof(S) == sizeof(float)) in_place = count == kOutputTokens;
+      if (in_place) {
+        x = reinterpret_cast<const float*>(base + begin * rows.stride + k);
+        x_stride = rows.stride;
+      }
+      for (int64_t t = 0; !in_place && t < kOutputTokens; ++t) {
         const S* source = base + (begin + t) * rows.stride + k;
         float* target = scratch.x + t * kMapDepth;
         for (int64_t c = 0; c < depth; c += kLanes) {
@@ -187,7 +202,7 @@ void map_rows(const ConstRows& rows, int64_t head, int64_t first, int64_t tokens
         const int64_t width = smaller(2 * kLanes, padded - block);
         const float* weight = scratch.weight(head) + block * map.width + k * width;
         const auto tile = width == kLanes ? map_tile<1> : map_tile<2>;
-        tile(scratch.x, weight, depth, k == 0 ? scratch.bias(head) + block : nullptr, scratch.z + begin * padded + block,
+        tile(x, x_stride, weight, depth, k == 0 ? scratch.bias(head) + block : nullptr, scratch.z + begin * padded + block,
              padded);
       }
     }

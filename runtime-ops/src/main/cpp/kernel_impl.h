@@ -30,7 +30,14 @@
 //                and one head alone goes through all pages for an eighth of each. Fused, BNHD, 16,16 / 16^2 / 22^2 / 32,32:
 //                71, 68, 70, 85 % to 83, 79.5, 80.5, 88.5 % (12, 12, 12, 3 heads on one thread; 6 heads: 82 and 78 % at 16,16 and 16^2).
 //                States that outgrow L2 are no loss: one is read once a chunk.
-//                Two threads, 8192 tokens, `hla bench op`: core 94.4  92.4  93.8 % at 16,16 / 16^2 / 32,32 (36 and 67 times
+//   7  the fused operator's float rows read where they lie, 14 of them with 5 pointers, instead of from a copy: medians of
+//                alternating runs on one thread, 6 heads, d = 128: 16^2 BNHD 79.6 to 80.9 %, BHND 83.0 to 83.6 %, 16,16 BNHD 82.5
+//                to 83.8 % (the best ones rose by 1, 2 and 0.5 points). One head's queries are shared out in whole steps: at 8192
+//                tokens one part of eight was a third as long as the others. Two threads against one, H = 1, medians (best ones):
+//                core 16^2 1.80 (1.83) to 1.82 (1.86), 16,16 1.83 (1.88) to 1.86 (1.94), fused 16^2 1.83 (1.85) to 1.90 (1.95).
+//                Left out: sharing out tokens of BNHD rows instead of heads, so that all 12 heads take turns on both threads: 24.7
+//                and 25.1 ms where 6 heads a thread took 21.3 and 22.3 in the same minute (16^2, 4096 tokens; why is not known).
+//                Two threads, 8192 tokens, `hla bench op`, version 6: core 94.4  92.4  93.8 % at 16,16 / 16^2 / 32,32 (36 and 67 times
 //                MultiHeadAttention at the first two), fused 89.5  87.2  91.7 %; BNHD at 4096: 82, 78, 89 %, 22^2 80 %.
 // Ranks 16,16 at other widths of values, version 6: dv 16 81 %, 64 91 %, 80 92 %, 96 93 %, 256 93 %; at dv = 1 the panels are
 // the work (9 ms for 4096 tokens of 12 heads, as at 16).

@@ -19,7 +19,7 @@ constexpr int64_t kMaxNearFloats = 512 * 1024;  // 2 MiB
 // A shorter chunk spends more on its panels and its partial state than it saves.
 constexpr int64_t kMinKeyChunk = 256;
 // Floats that one task of the reduction adds up.
-constexpr int64_t kReductionSlice = 16 * 1024;
+constexpr int64_t kReductionSlice = 4 * 1024;
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -192,13 +192,14 @@ void chunked_heads(const Call& call, const Kernel& kernel, const Problem& proble
   }
   if (problem.queries == 0) return;
 
-  const int64_t query_step = ceil_div(ceil_div(problem.queries, cut.query_chunks), kernel.output_step) * kernel.output_step;
-  const int64_t query_chunks = ceil_div(problem.queries, query_step);
-  for_each(parallel, heads / cut.query_heads * query_chunks, [&](int64_t task) {
-    const Heads some{task / query_chunks * cut.query_heads, cut.query_heads, cut.key_chunks * each};
-    const int64_t begin = task % query_chunks * query_step;
+  // Whole steps, shared out evenly: chunks of one size would leave the last as short as it comes out.
+  const int64_t steps = ceil_div(problem.queries, kernel.output_step);
+  const auto query_begin = [&](int64_t chunk) { return std::min(problem.queries, steps * chunk / cut.query_chunks * kernel.output_step); };
+  for_each(parallel, heads / cut.query_heads * cut.query_chunks, [&](int64_t task) {
+    const Heads some{task / cut.query_chunks * cut.query_heads, cut.query_heads, cut.key_chunks * each};
+    const int64_t chunk = task % cut.query_chunks;
     const Scratch scratch(call.scratch_floats(some.count));
-    call.output(some, begin, std::min(problem.queries, begin + query_step), state_of(some.first, 0), scratch.data());
+    call.output(some, query_begin(chunk), query_begin(chunk + 1), state_of(some.first, 0), scratch.data());
   });
 }
 
