@@ -21,12 +21,21 @@ import java.util.stream.Stream;
  * Slices copies both, which was a quarter of the time. Matrix products of many short chunks as one batch are faster than
  * one long product, whose rows of 8192 numbers meet in one set of the cache. So the core operator went from 2.4 to 1.8 at
  * 16^2, 2.0 to 1.7 at 16,16, and, where no products are formed, 3.4 to 1.6 at 64; the fused one from 3.1 to 2.2, 2.2 to 1.9
- * and 4.1 to 2.1. The two matrix products alone take 1.3 times the kernel's time at 16^2. A run added 60 to 140 MB, output
- * included, in the version before the last.
+ * and 4.1 to 2.1. Whatever passes through an If is copied: a square's operands now go round it. A map gives columns in the
+ * time that it takes to give rows, and is a batch, too, as is the product over keys that forms no products of features; chunks
+ * are of 512 tokens, not 256. In a quiet minute that took the core operator from 1.87 to 1.73 at 16^2, and the fused one from
+ * 2.02 to 1.84 at 16^2 and 1.93 to 1.86 at 64 (best runs); in a busy one from 1.8, 2.2 and 2.2 to 1.7, 2.1 and 2.1.
+ *
+ * <p>Of the fused function's time at 16^2 (one thread), 47 % are the two matrix products and 14 % those of the maps, 12 % the
+ * products of features, 7 % softplus, and 5 % the division, which is also the copy to the output. At 64 softplus takes over a
+ * quarter, half of it Log.
  */
 final class AttentionNodes {
   /** Numbers in the products of all heads up to which they are formed at once, to save rounds on short sequences. */
   private static final long TOGETHER_NUMBERS = 1 << 20;
+
+  /** Of a head's keys, where the features are the products. */
+  private static final long MOST_PARTS = 8;
 
   private final FunctionBody f;
   private final ProductNodes products;
@@ -34,7 +43,7 @@ final class AttentionNodes {
   private final String count;
   /** The same number, but not known before the run: for conditions around others that are, see {@link ProductNodes#sides}. */
   private final String tableCount;
-  /** Whether the products are the features, not known before the run either. */
+  /** Whether the products are the features, and there are keys; not known before the run either. */
   private final String featuresAlone;
   private final String weights;
   private final String noKeys;
@@ -45,19 +54,15 @@ final class AttentionNodes {
     this.sizes = sizes;
     count = products.count();
     tableCount = f.op("table_count", "Shape", products.weights());
-    featuresAlone = f.op("features_are_products", "And", products.areFeatures(), f.op("there_are_products", "Greater", tableCount, f.vector(0)));
     weights = f.unsqueeze("weights_as_rows", products.weights(), 1);
     noKeys = f.op("keys_are_none", "Equal", sizes.keys, f.vector(0));
+    // A product or a sum over no keys is not 0 in every version of ONNX Runtime.
+    String some = f.op("there_are_some", "And", f.op("keys_are_some", "Not", noKeys), f.op("there_are_products", "Greater", tableCount, f.vector(0)));
+    featuresAlone = f.op("features_are_products", "And", products.areFeatures(), some);
   }
 
   /** Sizes of the tensors, each a tensor of one element. */
   record Sizes(String batch, String heads, String queries, String keys, String valueDim) {}
-
-  /** Makes the features [.., tokens, R] of rows [.., tokens, d], .. being B and H, or nothing for one head. */
-  @FunctionalInterface
-  interface Features {
-    String build(FunctionBody b, String rows, List<String> parameters);
-  }
 
   /**
    * Queries or keys.
@@ -66,9 +71,14 @@ final class AttentionNodes {
    * @param maps how features come of rows; null if the rows are features
    * @param parameters what that takes: tensors [H, ..] in float
    */
-  record Side(String rows, Features maps, List<String> parameters) {
+  record Side(String rows, MapNodes maps, List<String> parameters) {
     private String features(FunctionBody b, String ofRows, List<String> with) {
-      return maps == null ? ofRows : maps.build(b, ofRows, with);
+      return maps == null ? ofRows : maps.features(b, ofRows, with);
+    }
+
+    /** Of one head, [chunks, R, tokens] of rows [chunks, tokens, d]. */
+    private String columns(FunctionBody b, String ofRows, List<String> with) {
+      return maps == null ? b.transpose("columns_of_chunks", ofRows, 0, 2, 1) : maps.columns(b, ofRows, with);
     }
   }
 
@@ -141,20 +151,35 @@ final class AttentionNodes {
 
     /** All heads at once. */
     private List<String> plain(FunctionBody b) {
-      return plain(b, queries.rows, keys.rows, values, 0, 1, 3, 2);
+      String numerators = b.op("plain_numerators", "MatMul", b.transpose("key_columns", keys.rows, 0, 1, 3, 2), values);
+      return plain(b, queries.rows, keys.rows, numerators, 0, 1, 3, 2);
+    }
+
+    /** One head, of features [tokens, R]. */
+    private List<String> plainHead(FunctionBody b, String queryFeatures, String keyFeatures, String ofKeys) {
+      return plain(b, queryFeatures, keyFeatures, inParts(b, keyFeatures, ofKeys), 1, 0);
+    }
+
+    /** Their product over the keys, a batch of shorter ones: one alone shares out badly among threads (20.0 and 16.3 ms at R = 64). */
+    private String inParts(FunctionBody b, String keyFeatures, String ofKeys) {
+      String shape = b.op("key_features_shape", "Shape", keyFeatures);
+      String width = b.dim("key_features_width", shape, 1);
+      String parts = ChunkNodes.largestDivisor(b, "key_parts", b.dim("keys_in_parts", shape, 0), MOST_PARTS, null);
+      String columns = b.transpose("part_columns", b.op("key_parts_in_rows", "Reshape", keyFeatures, b.concat("key_parts_shape", 0, parts, b.vector(-1), width)), 0, 2, 1);
+      String valueDim = b.dim("part_value_dim", b.op("part_values_shape", "Shape", ofKeys), 1);
+      String rows = b.op("value_parts", "Reshape", ofKeys, b.concat("value_parts_shape", 0, parts, b.vector(-1), valueDim));
+      String sum = b.reduceSum("part_numerators", b.op("numerators_of_parts", "MatMul", columns, rows), 0);
+      return b.op("plain_numerators", "Reshape", sum, b.concat("plain_numerators_shape", 0, width, valueDim));
     }
 
     /**
-     * The two matrix products of features that are products.
+     * The second of the two matrix products of features that are products.
      *
+     * @param numerators the first one
      * @param swapped axes of the tensors, the last two in turn
      */
-    private List<String> plain(FunctionBody b, String queryFeatures, String keyFeatures, String ofKeys, long... swapped) {
-      String numerators = b.op("plain_numerators", "MatMul", b.transpose("key_columns", keyFeatures, swapped), ofKeys);
-      // A product over no keys is not 0 in every version of ONNX Runtime.
-      State own = new State(
-          b.op("numerators_of_some", "Where", noKeys, f.scalar(0f), numerators),
-          b.transpose("plain_denominators", b.reduceSum("key_sums", keyFeatures, -2), swapped));
+    private List<String> plain(FunctionBody b, String queryFeatures, String keyFeatures, String numerators, long... swapped) {
+      State own = new State(numerators, b.transpose("plain_denominators", b.reduceSum("key_sums", keyFeatures, -2), swapped));
       State state = weighted(b, own, before);
       String divisors = b.op("plain_divisors", "Add", b.op("plain_sums", "MatMul", queryFeatures, state.denominators), floor);
       // Queries are divided, not the output: that is written once, by the product.
@@ -178,8 +203,7 @@ final class AttentionNodes {
     }
 
     private String products(FunctionBody b, String features, String shape) {
-      Sides sides = products.sides(b, b.transpose("columns_together", features, 0, 2, 1));
-      return products.multiply(b, sides.left(), sides.right(), shape);
+      return products.multiply(b, products.sides(b, b.transpose("columns_together", features, 0, 2, 1)), shape);
     }
 
     private List<String> tensors() {
@@ -193,34 +217,38 @@ final class AttentionNodes {
       return b.scan("batch", List.of(), tensors, outputs("all"), 3, (batch, none, ofBatch) ->
           batch.scan("head", List.of(), Stream.concat(ofBatch.stream(), parameters.stream()).toList(), outputs("batch"), 2, (head, nothing, of) -> {
             List<String> maps = of.subList(tensors.size(), of.size());
-            int split = queries.parameters.size();
-            String queryFeatures = queries.features(head, of.get(0), maps.subList(0, split));
-            String keyFeatures = keys.features(head, of.get(1), maps.subList(split, maps.size()));
+            List<String> queryMap = maps.subList(0, queries.parameters.size());
+            List<String> keyMap = maps.subList(queries.parameters.size(), maps.size());
             Function<FunctionBody, List<String>> formed = g -> {
               // ONNX Runtime 1.17 forgets that outer numbers are still needed here, two scans deep: they are counted again.
               String valueDim = g.dim("columns_of_values", g.op("values_shape", "Shape", of.get(2)), 1);
-              ChunkNodes queryChunks = new ChunkNodes(g, "query", g.dim("queries_here", g.op("queries_shape", "Shape", queryFeatures), 0), count, valueDim);
-              ChunkNodes keyChunks = new ChunkNodes(g, "key", g.dim("keys_here", g.op("keys_shape", "Shape", keyFeatures), 0), count, valueDim);
-              State state = weighted(g, headState(g, keyChunks.of(g), keyFeatures, of.get(2)), before == null ? null : of.get(3));
-              String rows = headRows(g, queryChunks.of(g), queryFeatures, state);
+              ChunkNodes queryChunks = new ChunkNodes(g, "query", g.dim("queries_here", g.op("queries_shape", "Shape", of.get(0)), 0), count, valueDim);
+              ChunkNodes keyChunks = new ChunkNodes(g, "key", g.dim("keys_here", g.op("keys_shape", "Shape", of.get(1)), 0), count, valueDim);
+              State state = weighted(g, headState(g, keyChunks.of(g), of.get(1), keyMap, of.get(2)), before == null ? null : of.get(3));
+              String rows = headRows(g, queryChunks.of(g), of.get(0), queryMap, state);
               return before == null ? List.of(rows)
                   : List.of(rows, g.op("head_state", "Reshape", joined(g, state), g.concat("head_state_shape", 0, count, f.vector(-1))));
             };
             return queries.maps == null ? formed.apply(head)
-                : head.choose(outputs("head"), FLOAT, featuresAlone, p -> plain(p, queryFeatures, keyFeatures, of.get(2), 1, 0), formed);
+                : head.choose(outputs("head"), FLOAT, featuresAlone,
+                    p -> plainHead(p, queries.features(p, of.get(0), queryMap), keys.features(p, of.get(1), keyMap), of.get(2)), formed);
           }));
     }
 
-    private State headState(FunctionBody b, ChunkNodes.Head chunks, String features, String values) {
-      Sides sides = products.sides(b, chunks.columns(b, "key", features));
-      String left = chunks.groups(b, "left_key_groups", sides.left());
-      String right = chunks.groups(b, "right_key_groups", sides.right());
+    /** The operands of the products of one head, in groups of chunks. */
+    private List<String> sides(FunctionBody b, ChunkNodes.Head chunks, String name, Side side, String rows, List<String> map) {
+      String columns = chunks.columns(b, name, rows, (e, all) -> side.features(e, all, map), (e, cut) -> side.columns(e, cut, map));
+      return products.sides(b, columns).all().stream().map(each -> chunks.groups(b, name + "_groups", each)).toList();
+    }
+
+    private State headState(FunctionBody b, ChunkNodes.Head chunks, String rows, List<String> map, String values) {
+      List<String> sides = sides(b, chunks, "key", keys, rows, map);
       List<Carried> sums = List.of(
           new Carried("numerator_sum", FLOAT, zeros(b, chunks.valueDim())),
           new Carried("denominator_sum", FLOAT, zeros(b, f.vector(1))));
       List<String> both = chunks.onRows(b, List.of("numerator_state", "denominator_state"), values, (w, groups) ->
-          w.scan("key_group", sums, List.of(left, right, groups), List.of(), 3, (g, sum, of) -> {
-            State own = ofKeys(g, products.multiply(g, of.get(0), of.get(1), chunks.productShape()), of.get(2));
+          w.scan("key_group", sums, Stream.concat(sides.stream(), Stream.of(groups)).toList(), List.of(), 3, (g, sum, of) -> {
+            State own = ofKeys(g, products.multiply(g, Sides.of(of), chunks.productShape()), of.get(Sides.NUMBER));
             return List.of(
                 g.op("next_numerators", "Add", sum.get(0), g.reduceSum("group_numerators", own.numerators, 0)),
                 g.op("next_denominators", "Add", sum.get(1), g.reduceSum("group_denominators", own.denominators, 0)));
@@ -236,12 +264,10 @@ final class AttentionNodes {
       return new Sums(numerators, b.op("divisors", "Add", b.op("denominator_sums", "MatMul", row, queryProducts), floor));
     }
 
-    private String headRows(FunctionBody b, ChunkNodes.Head chunks, String features, State state) {
-      Sides sides = products.sides(b, chunks.columns(b, "query", features));
-      String left = chunks.groups(b, "left_query_groups", sides.left());
-      String right = chunks.groups(b, "right_query_groups", sides.right());
-      List<String> sums = b.scan("query_group", List.of(), List.of(left, right), List.of("group_sums", "group_divisors"), 3, (g, none, of) -> {
-        Sums group = sums(g, products.multiply(g, of.get(0), of.get(1), chunks.productShape()), state);
+    private String headRows(FunctionBody b, ChunkNodes.Head chunks, String rows, List<String> map, State state) {
+      List<String> sides = sides(b, chunks, "query", queries, rows, map);
+      List<String> sums = b.scan("query_group", List.of(), sides, List.of("group_sums", "group_divisors"), 3, (g, none, of) -> {
+        Sums group = sums(g, products.multiply(g, Sides.of(of), chunks.productShape()), state);
         return List.of(group.numerators, group.denominators);
       });
       return chunks.ratios(b, sums.get(0), sums.get(1));

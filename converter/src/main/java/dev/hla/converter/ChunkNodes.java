@@ -13,9 +13,9 @@ import java.util.function.BiFunction;
  */
 final class ChunkNodes {
   /** Tokens in a chunk. */
-  private static final long MOST_TOKENS = 256;
+  private static final long MOST_TOKENS = 512;
   private static final long LEAST_TOKENS = 64;
-  private static final long MOST_CHUNKS = 8;
+  private static final long MOST_CHUNKS = 4;
   /** Numbers in a group's products: 4 MB, and less where they are fewer than 512 a token, so that the caches hold them. */
   private static final long GROUP_NUMBERS = 1 << 20;
 
@@ -60,8 +60,13 @@ final class ChunkNodes {
     missing = b.op(name + "_missing", "Sub", b.op(name + "_padded_tokens", "Mul", chunks, tokensOfChunk), tokens);
   }
 
-  /** The largest number up to {@code most} and {@code limit} that divides {@code number}. */
-  private static String largestDivisor(FunctionBody b, String name, String number, long most, String limit) {
+  /**
+   * The largest number up to {@code most} and {@code limit} that divides {@code number}.
+   *
+   * @param number and limit tensors of one element, the latter perhaps null
+   * @return a tensor [1]
+   */
+  static String largestDivisor(FunctionBody b, String name, String number, long most, String limit) {
     String candidates = b.op(name + "_candidates", "Range", b.scalar(1), b.scalar(most + 1), b.scalar(1));
     String divides = b.op(name + "_divide", "Equal", b.op(name + "_rest", "Mod", number, candidates), b.vector(0));
     if (limit != null) {
@@ -106,12 +111,18 @@ final class ChunkNodes {
       return productShape;
     }
 
-    /** Features [tokens, R] as [chunks, R, tokens of a chunk]. */
-    String columns(FunctionBody b, String name, String features) {
+    /**
+     * Features as [chunks, R, tokens of a chunk].
+     *
+     * @param rows what they are made of, [tokens, columns]
+     * @param features makes features [tokens, R] of all rows: zeros are appended to these, not to what they are made of
+     * @param cut makes features [chunks, R, tokens of a chunk] of rows that are cut into chunks
+     */
+    String columns(FunctionBody b, String name, String rows, BiFunction<FunctionBody, String, String> features, BiFunction<FunctionBody, String, String> cut) {
       return b.choose(List.of(name + "_columns"), Kind.FLOAT, exact,
-          then -> List.of(then.transpose(name + "_exact_columns", then.op(name + "_chunks", "Reshape", features, matrices), 0, 2, 1)),
+          then -> List.of(cut.apply(then, then.op(name + "_chunks", "Reshape", rows, matrices))),
           otherwise -> List.of(otherwise.transpose(name + "_padded_columns", otherwise.op(
-              name + "_padded_chunks", "Reshape", padded(otherwise, name, features), matrices), 0, 2, 1))).get(0);
+              name + "_padded_chunks", "Reshape", padded(otherwise, name, features.apply(otherwise, rows)), matrices), 0, 2, 1))).get(0);
     }
 
     /** Rows [tokens, columns], padded to whole groups. */

@@ -188,9 +188,9 @@ public final class HadamardFunction {
     AttentionNodes attention = new AttentionNodes(f, products, sizes);
     String rows = attention.attend(
         epsilon(),
-        new Side(layout.headsFirst("query", sizes.queries(), headDim), maps::features, maps.parameters("query")),
+        new Side(layout.headsFirst("query", sizes.queries(), headDim), maps, maps.parameters("query")),
         new Side(layout.headsFirst("key", sizes.keys(), f.dim("key_dim", f.op("key_weight_shape", "Shape", "key_weight"), 1)),
-            maps::features, maps.parameters("key")),
+            maps, maps.parameters("key")),
         layout.headsFirst("value", sizes.keys(), valueDim), null).rows();
     String lead = f.slice("query_lead", queryShape, f.vector(0), f.vector(-1), f.vector(0));
     String shape = f.concat("output_shape", 0, lead, f.vector(-1));

@@ -171,11 +171,11 @@ final class ProductNodes {
    * @param factor number of the last factor
    * @param none whether there is none: one factor of power 1 and no gate, whose features are the products
    * @param byTable whether there is one factor, of a power above 1, and its last step is that multiplication
-   * @param ofFeatures whether one of the two holds; else every number of one side is multiplied by every number of the other
+   * @param ofFeatures whether it is the only step, and there is no gate: both its operands are the features
    * @param parents table of that step
    * @param columns table of that step
    */
-  private record Last(String factor, String none, String byTable, String ungated, String parents, String columns) {}
+  private record Last(String factor, String none, String byTable, String ofFeatures, String ungated, String parents, String columns) {}
 
   private Last last() {
     String tables = f.op("bounds_count", "Size", this.tables.bounds);
@@ -189,7 +189,9 @@ final class ProductNodes {
     String none = f.op("products_are_features", "And", linear, factors.noGates);
     return new Last(
         f.op("last_factor", "Sub", factors.count, f.scalar(1)),
-        f.op("none_at_all", "And", none, late), f.op("by_table", "And", byTable, late), f.op("ungated", "And", factors.noGates, late),
+        f.op("none_at_all", "And", none, late), f.op("by_table", "And", byTable, late),
+        f.op("of_features", "And", f.op("one_step", "And", byTable, f.op("power_is_2", "Equal", factors.largestPower, f.vector(2))), f.op("ungated_late", "And", factors.noGates, late)),
+        f.op("ungated", "And", factors.noGates, late),
         f.slice("last_parents", this.tables.parents, begin, end, f.vector(0)),
         f.slice("last_columns", this.tables.columns, begin, end, f.vector(0)));
   }
@@ -200,10 +202,22 @@ final class ProductNodes {
   }
 
   /**
-   * The two operands of the last multiplication: [L, few, tokens] each, L some heads or chunks of tokens. Gates are in
-   * {@code left}.
+   * The operands of the last multiplication: [L, few, tokens] each, L some heads or chunks of tokens. Gates are in
+   * {@code left}. A table's right operand is {@code features}, and both where it is the only step: whatever passes
+   * through an If is copied, so {@code left} and {@code right} are a row of no meaning then.
    */
-  record Sides(String left, String right) {}
+  record Sides(String left, String right, String features) {
+    static final int NUMBER = 3;
+
+    /** The first {@link #NUMBER} of a list, in order. */
+    static Sides of(List<String> all) {
+      return new Sides(all.get(0), all.get(1), all.get(2));
+    }
+
+    List<String> all() {
+      return List.of(left, right, features);
+    }
+  }
 
   /**
    * The operands for features [L, R, tokens].
@@ -216,7 +230,13 @@ final class ProductNodes {
     String tokens = b.dim("features_tokens", shape, 2);
     String one = b.op("ones_row", "Expand", f.scalar(1f), b.concat("row_shape", 0, b.dim("features_lead", shape, 0), f.vector(1), tokens));
     List<String> sides = b.choose(List.of("left_side", "right_side"), FLOAT, last.byTable,
-        table -> List.of(monomials(table, features, f.scalar(0), f.scalar(2)), table.op("features_side", "Identity", features)),
+        table -> {
+          String row = table.slice("row_of_no_meaning", features, f.vector(0), f.vector(1), f.vector(1));
+          String left = table.choose(List.of("shorter_monomials_side"), FLOAT, last.ofFeatures,
+              whole -> List.of(whole.op("another_row", "Identity", row)),
+              steps -> List.of(monomials(steps, features, f.scalar(0), f.scalar(2)))).get(0);
+          return List.of(left, row);
+        },
         several -> {
           String before = several.loop("product", last.factor, List.of(new Carried("left_products", FLOAT, one)), List.of(), (c, i, product) -> {
             String next = monomials(c, features, i, f.scalar(1));
@@ -230,21 +250,25 @@ final class ProductNodes {
         ungated -> List.of(ungated.op("ungated_side", "Identity", sides.get(0))),
         gated -> List.of(gated.op("side_and_gates", "Mul", sides.get(0),
             gated.reduceProduct("gate", gated.gather("gate_rows", features, factors.gateColumns, 1), 1)))).get(0);
-    return new Sides(left, sides.get(1));
+    return new Sides(left, sides.get(1), features);
   }
 
   /**
    * The products.
    *
-   * @param left left operands [L, few, tokens]
-   * @param right right operands [L, few, tokens]
    * @param shape [L, D, tokens], at most one of them -1
    */
-  String multiply(FunctionBody b, String left, String right, String shape) {
+  String multiply(FunctionBody b, Sides sides, String shape) {
     return b.choose(List.of("products"), FLOAT, last.byTable,
-        table -> List.of(table.op("by_table", "Mul", table.gather("shorter", left, last.parents, 1), table.gather("extension", right, last.columns, 1))),
+        table -> table.choose(List.of("products_by_table"), FLOAT, last.ofFeatures,
+            whole -> List.of(byTable(whole, sides.features, sides.features)),
+            steps -> List.of(byTable(steps, sides.left, sides.features))),
         several -> List.of(several.op("all_pairs_in_rows", "Reshape", several.op("all_pairs", "Mul",
-            several.unsqueeze("left_as_rows", left, 2), several.unsqueeze("right_as_columns", right, 1)), shape))).get(0);
+            several.unsqueeze("left_as_rows", sides.left, 2), several.unsqueeze("right_as_columns", sides.right, 1)), shape))).get(0);
+  }
+
+  private String byTable(FunctionBody b, String left, String features) {
+    return b.op("by_table", "Mul", b.gather("shorter", left, last.parents, 1), b.gather("extension", features, last.columns, 1));
   }
 
   /**

@@ -54,7 +54,14 @@ class FusedFunctionTest {
       new Case("exp before identity", 1, 2, 17, 33, 7, 24, ints(1, 6, 2), ints(1, 2, 1), "exp,identity,softplus"),
       new Case("all four", 1, 2, 17, 130, 8, 24, ints(3, 2, 1, 4), ints(1, 1, 1, 2), "softplus,exp,relu,identity"),
       new Case("no keys", 2, 2, 5, 0, 8, 3, ints(4), ints(2), "identity"),
-      new Case("heads one by one", 2, 2, 600, 301, 16, 40, ints(24, 32, 1), ints(1, 1, 1), "softplus,relu,exp"));
+      // From here on heads are taken one by one; 521 keys have no fitting divisor.
+      new Case("chunks", 2, 2, 600, 301, 16, 40, ints(24, 32, 1), ints(1, 1, 1), "softplus,relu,exp"),
+      new Case("filled chunks", 2, 2, 600, 521, 16, 40, ints(24, 32, 1), ints(1, 1, 1), "softplus,relu,exp"),
+      new Case("a square", 2, 2, 2100, 521, 16, 8, ints(16), ints(2), "softplus"),
+      new Case("a cube and a gate", 2, 2, 2300, 600, 16, 8, ints(8, 1), ints(3, 2), "softplus,exp"),
+      new Case("features alone, keys in parts", 2, 2, 4200, 120, 16, 8, ints(64), ints(1), "softplus"),
+      new Case("features alone, keys in one part", 2, 2, 4200, 113, 16, 8, ints(64), ints(1), "softplus"),
+      new Case("features alone, no keys", 2, 2, 4200, 0, 16, 8, ints(64), ints(1), "softplus"));
 
   static Stream<Arguments> casesLayoutsAndTypes() {
     return CASES.stream().flatMap(c -> Stream.concat(
