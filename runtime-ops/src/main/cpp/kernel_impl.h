@@ -35,6 +35,8 @@
 //                to 83.8 % (the best ones rose by 1, 2 and 0.5 points). One head's queries are shared out in whole steps: at 8192
 //                tokens one part of eight was a third as long as the others. Two threads against one, H = 1, medians (best ones):
 //                core 16^2 1.80 (1.83) to 1.82 (1.86), 16,16 1.83 (1.88) to 1.86 (1.94), fused 16^2 1.83 (1.85) to 1.90 (1.95).
+//                In a calm minute on two threads, 12 heads, 4096 tokens, two runs: BNHD 16^2 84, 85 %, 16,16 81, 84 %, 22^2 84,
+//                86 %, 32,32 88, 91 % (medians 1 to 3 points lower).
 //                Left out: sharing out tokens of BNHD rows instead of heads, so that all 12 heads take turns on both threads: 24.7
 //                and 25.1 ms where 6 heads a thread took 21.3 and 22.3 in the same minute (16^2, 4096 tokens; why is not known).
 //                Two threads, 8192 tokens, `hla bench op`, version 6: core 94.4  92.4  93.8 % at 16,16 / 16^2 / 32,32 (36 and 67 times
