@@ -83,7 +83,7 @@ enum BenchedOperator {
    * Memory that runs take at most, by what was measured of these operators: the output, and the matrix of weights where there
    * is one. From the second run on ONNX Runtime plans its memory, beside what the first one took: softmax went from 4.1 to 8.1
    * bytes a weight so, in float16 (which is cast to float and back around every node) from 8.6 to 19 to 23. What Java and the
-   * runtime take for themselves meanwhile comes on top: up to 6 MB were seen.
+   * runtime take for themselves meanwhile comes on top: a run of 106 MB by these figures took 108.
    */
   double bytes(Shape s) {
     double row = (double) s.heads() * s.tokens() * s.type().bytes();
