@@ -13,7 +13,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 
-/** The state of an unfinished fit of one or more sites in a .npz file: maps, both moments of Adam, and the steps taken. */
+/** The state of an unfinished fit of one or more sites in a .npz file: maps, what the optimiser remembers, and the steps taken. */
 final class FitCheckpoint {
   /** Steps between two checkpoints. */
   static final int EVERY = 50;
@@ -26,19 +26,19 @@ final class FitCheckpoint {
   }
 
   /** Fills optimisers and their weights with what the file has; returns the steps taken, 0 where there is no file. */
-  int restore(List<Adam> sites) {
+  int restore(List<Soap> sites) {
     if (file == null || !Files.exists(file)) {
       return 0;
     }
     try {
       Map<String, Tensor> state = Npz.readAll(file);
       for (int i = 0; i < sites.size(); i++) {
-        Adam adam = sites.get(i);
-        fill(state, i + ".weights.", adam.weights());
-        fill(state, i + ".first.", adam.first());
-        fill(state, i + ".second.", adam.second());
-        fill(state, i + ".steps", adam.steps());
-        fill(state, i + ".skipped", adam.skipped());
+        Soap soap = sites.get(i);
+        fill(state, i + ".weights.", soap.weights());
+        String prefix = i + ".";
+        soap.state().forEach((name, values) -> fill(state, prefix + name, values));
+        fill(state, i + ".steps", soap.steps());
+        fill(state, i + ".skipped", soap.skipped());
       }
       return (int) require(state, "step", 1).get(0);
     } catch (IOException e) {
@@ -49,6 +49,13 @@ final class FitCheckpoint {
   private void fill(Map<String, Tensor> state, String prefix, MapWeights into) {
     for (MapWeights.Array array : into.arrays()) {
       System.arraycopy(require(state, prefix + array.name(), array.data().length).floats(), 0, array.data(), 0, array.data().length);
+    }
+  }
+
+  private void fill(Map<String, Tensor> state, String name, double[] into) {
+    Tensor values = require(state, name, into.length);
+    for (int i = 0; i < into.length; i++) {
+      into[i] = values.get(i);
     }
   }
 
@@ -68,18 +75,18 @@ final class FitCheckpoint {
   }
 
   /** Replaces the file. */
-  void save(List<Adam> sites, int step) {
+  void save(List<Soap> sites, int step) {
     if (file == null) {
       return;
     }
     Map<String, Tensor> state = new LinkedHashMap<>();
     for (int i = 0; i < sites.size(); i++) {
-      Adam adam = sites.get(i);
-      put(state, i + ".weights.", adam.weights());
-      put(state, i + ".first.", adam.first());
-      put(state, i + ".second.", adam.second());
-      state.put(i + ".steps", integers(adam.steps()));
-      state.put(i + ".skipped", integers(adam.skipped()));
+      Soap soap = sites.get(i);
+      put(state, i + ".weights.", soap.weights());
+      String prefix = i + ".";
+      soap.state().forEach((name, values) -> state.put(prefix + name, doubles(values)));
+      state.put(i + ".steps", integers(soap.steps()));
+      state.put(i + ".skipped", integers(soap.skipped()));
     }
     state.put("step", integers(step));
     try {
@@ -96,6 +103,14 @@ final class FitCheckpoint {
   private static void put(Map<String, Tensor> state, String prefix, MapWeights from) {
     from.arrays().forEach(array -> state.put(prefix + array.name(),
         Tensor.of(array.data(), array.shape()[0], array.shape()[1], array.shape()[2])));
+  }
+
+  private static Tensor doubles(double[] values) {
+    Tensor tensor = Tensor.zeros(ElementType.FLOAT64, values.length);
+    for (int i = 0; i < values.length; i++) {
+      tensor.set(i, values[i]);
+    }
+    return tensor;
   }
 
   private static Tensor integers(int... values) {

@@ -9,7 +9,7 @@ import java.util.List;
 import java.util.Random;
 
 /**
- * Fits the maps of one site to the original's attention outputs: Adam on the squared error of the output, per head, in
+ * Fits the maps of one site to the original's attention outputs: SOAP on the squared error of the output, per head, in
  * units of its variance about the mean of the values. Everything random comes from the seed and the number of the step,
  * so that an interrupted fit goes on to the same end.
  */
@@ -43,31 +43,31 @@ final class SiteFit {
     double[] variance = SiteMeasure.variance(data);
     MapWeights start = start();
     MapWeights weights = start.copy();
-    Adam adam = new Adam(weights);
-    int from = checkpoint.restore(List.of(adam));
+    Soap soap = new Soap(weights);
+    int from = checkpoint.restore(List.of(soap));
     for (int step = from; step < settings.steps(); step++) {
       if (Thread.currentThread().isInterrupted()) {
         throw new HlaException(data.name() + ": the fit was interrupted; it goes on from its last checkpoint when started again");
       }
-      step(weights, adam, variance, step);
+      step(weights, soap, variance, step);
       if ((step + 1) % FitCheckpoint.EVERY == 0 || step + 1 == settings.steps()) {
-        checkpoint.save(List.of(adam), step + 1);
+        checkpoint.save(List.of(soap), step + 1);
       }
     }
-    return judged(start, weights, adam, (System.nanoTime() - begun) / 1e9);
+    return judged(start, weights, soap, (System.nanoTime() - begun) / 1e9);
   }
 
   private MapWeights start() {
     return settings.design().squares() ? BalancedStart.of(data, settings.design(), seed) : RandomStart.of(data, settings.design(), seed);
   }
 
-  private void step(MapWeights weights, Adam adam, double[] variance, int step) {
+  private void step(MapWeights weights, Soap soap, double[] variance, int step) {
     Random random = Seeds.random(seed * 7919 + step);
     float[][] gradients = gradients(weights, variance, random);
-    double rate = Adam.rate(settings.rate(), step, settings.steps());
+    double rate = Soap.rate(settings.rate(), step, settings.steps());
     for (int head = 0; head < weights.heads(); head++) {
-      double norm = adam.norm(gradients, head);
-      adam.step(gradients, head, rate, Double.isFinite(norm) ? Math.min(1, CLIP / (norm + 1e-12)) : Double.NaN);
+      double norm = soap.norm(gradients, head);
+      soap.step(gradients, head, rate, Double.isFinite(norm) ? Math.min(1, CLIP / (norm + 1e-12)) : Double.NaN);
     }
   }
 
@@ -104,7 +104,7 @@ final class SiteFit {
   }
 
   /** Keeps a head's start where its fit went wrong, and the mean of the values where the start is wrong as well. */
-  private SiteResult judged(MapWeights start, MapWeights weights, Adam adam, double seconds) {
+  private SiteResult judged(MapWeights start, MapWeights weights, Soap soap, double seconds) {
     List<String> notes = new ArrayList<>();
     SiteError mean = SiteMeasure.ofMean(heldOut);
     SiteError before = SiteMeasure.of(heldOut, start);
@@ -112,8 +112,8 @@ final class SiteFit {
     MapWeights flat = weights.copy();
     for (int head = 0; head < weights.heads(); head++) {
       flat.flatten(head);
-      if (adam.skipped()[head] > 0) {
-        notes.add("head " + head + ": " + adam.skipped()[head] + " of " + settings.steps() + " steps had no finite gradient and were left out");
+      if (soap.skipped()[head] > 0) {
+        notes.add("head " + head + ": " + soap.skipped()[head] + " of " + settings.steps() + " steps had no finite gradient and were left out");
       }
       double best = weights.finite(head) && Double.isFinite(after.heads()[head]) ? after.heads()[head] : Double.POSITIVE_INFINITY;
       if (start.finite(head) && before.heads()[head] < best) {

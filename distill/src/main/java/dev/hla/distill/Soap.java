@@ -1,0 +1,247 @@
+package dev.hla.distill;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.IntStream;
+import org.ejml.data.DMatrixRMaj;
+import org.ejml.dense.row.CommonOps_DDRM;
+import org.ejml.dense.row.factory.DecompositionFactory_DDRM;
+import org.ejml.interfaces.decomposition.EigenDecomposition_F64;
+
+/**
+ * The optimiser: Adam in the eigenbasis of Shampoo's preconditioner (SOAP, arXiv 2409.11321, algorithm 3), one head at a
+ * time: each head has its own step, clipping and count of bad gradients, so that what goes wrong in one head stays there.
+ *
+ * <p>A weight and its bias are one matrix W [rows + 1, columns], for the bias is the row of a constant input. With the
+ * running means L of G G' and R of G' G, and Q_L, Q_R their eigenvectors, Adam's second moment is kept of Q_L' G Q_R. The
+ * directions of head_dim matter very unequally to a similarity, and no axis of W is one of them.
+ * What it gained is told at {@link FitSettings#of} and {@link Refinement.Settings#of}.
+ */
+final class Soap {
+  private static final double BETA1 = 0.9;
+  private static final double BETA2 = 0.98;
+  /** Of L and R. */
+  private static final double BETA_SHAPE = 0.98;
+  /** Steps of a head between two bases. */
+  private static final int BASIS_EVERY = 10;
+  private static final double TINY = 1e-8;
+
+  private final MapWeights weights;
+  private final List<Block> blocks = new ArrayList<>();
+  private final int[] steps;
+  private final int[] skipped;
+
+  /** A weight with its bias, of all heads, and what is remembered of its gradients; matrices are row-major, head after head. */
+  private static final class Block {
+    final int rows;
+    final int columns;
+    final MapWeights.Array weight;
+    final MapWeights.Array bias;
+    final double[] first;
+    /** In the eigenbasis. */
+    final double[] second;
+    final double[] left;
+    final double[] right;
+    final double[] leftBasis;
+    final double[] rightBasis;
+
+    Block(MapWeights.Array weight, MapWeights.Array bias) {
+      this.weight = weight;
+      this.bias = bias;
+      rows = weight.shape()[1] + 1;
+      columns = weight.shape()[2];
+      int heads = weight.shape()[0];
+      first = new double[heads * rows * columns];
+      second = new double[heads * rows * columns];
+      left = new double[heads * rows * rows];
+      right = new double[heads * columns * columns];
+      leftBasis = new double[left.length];
+      rightBasis = new double[right.length];
+    }
+
+    Map<String, double[]> state() {
+      Map<String, double[]> state = new LinkedHashMap<>();
+      state.put("first", first);
+      state.put("second", second);
+      state.put("left", left);
+      state.put("right", right);
+      state.put("left_basis", leftBasis);
+      state.put("right_basis", rightBasis);
+      return state;
+    }
+  }
+
+  Soap(MapWeights weights) {
+    this.weights = weights;
+    for (int a = 0; a < weights.arrays().size(); a += 2) {
+      blocks.add(new Block(weights.arrays().get(a), weights.arrays().get(a + 1)));
+    }
+    this.steps = new int[weights.heads()];
+    this.skipped = new int[weights.heads()];
+  }
+
+  /** What it moves. */
+  MapWeights weights() {
+    return weights;
+  }
+
+  /** What it remembers of earlier gradients by name, to be saved and filled again. */
+  Map<String, double[]> state() {
+    Map<String, double[]> state = new LinkedHashMap<>();
+    blocks.forEach(block -> block.state().forEach((name, values) -> state.put(block.weight.name() + "." + name, values)));
+    return state;
+  }
+
+  /** Steps taken by each head. */
+  int[] steps() {
+    return steps;
+  }
+
+  /** Steps that a head did not take because its gradient was not finite. */
+  int[] skipped() {
+    return skipped;
+  }
+
+  /**
+   * Sets the gradient of fixed columns to 0 and returns the Euclidean norm of one head's gradient.
+   *
+   * @param gradients in the order of the weights' arrays
+   */
+  double norm(float[][] gradients, int head) {
+    double sum = 0;
+    for (int a = 0; a < gradients.length; a++) {
+      MapWeights.Array array = weights.arrays().get(a);
+      for (int i = 0; i < array.perHead(); i++) {
+        int at = head * array.perHead() + i;
+        if (array.fixedColumns()[i % array.shape()[2]]) {
+          gradients[a][at] = 0;
+        }
+        sum += (double) gradients[a][at] * gradients[a][at];
+      }
+    }
+    return Math.sqrt(sum);
+  }
+
+  /**
+   * Moves one head.
+   *
+   * @param rate the learning rate of this step
+   * @param factor what the gradient is multiplied with first, to clip it; not finite skips the step
+   */
+  void step(float[][] gradients, int head, double rate, double factor) {
+    if (!Double.isFinite(factor)) {
+      skipped[head]++;
+      return;
+    }
+    int t = ++steps[head];
+    for (int b = 0; b < blocks.size(); b++) {
+      Block block = blocks.get(b);
+      move(block, head, t, rate, gradient(block, head, gradients[2 * b], gradients[2 * b + 1], factor));
+    }
+  }
+
+  private static DMatrixRMaj gradient(Block block, int head, float[] weight, float[] bias, double factor) {
+    DMatrixRMaj gradient = new DMatrixRMaj(block.rows, block.columns);
+    int n = block.weight.perHead();
+    for (int i = 0; i < n; i++) {
+      gradient.data[i] = factor * weight[head * n + i];
+    }
+    for (int i = 0; i < block.columns; i++) {
+      gradient.data[n + i] = factor * bias[head * block.columns + i];
+    }
+    return gradient;
+  }
+
+  private static void move(Block block, int head, int t, double rate, DMatrixRMaj gradient) {
+    DMatrixRMaj left = part(block.left, head, block.rows, block.rows);
+    DMatrixRMaj right = part(block.right, head, block.columns, block.columns);
+    CommonOps_DDRM.scale(BETA_SHAPE, left);
+    CommonOps_DDRM.multAddTransB(1 - BETA_SHAPE, gradient, gradient, left);
+    CommonOps_DDRM.scale(BETA_SHAPE, right);
+    CommonOps_DDRM.multAddTransA(1 - BETA_SHAPE, gradient, gradient, right);
+    put(left, block.left, head);
+    put(right, block.right, head);
+    if (t % BASIS_EVERY == 1) {
+      basis(left, block.leftBasis, head);
+      basis(right, block.rightBasis, head);
+    }
+    DMatrixRMaj leftBasis = part(block.leftBasis, head, block.rows, block.rows);
+    DMatrixRMaj rightBasis = part(block.rightBasis, head, block.columns, block.columns);
+
+    int n = block.rows * block.columns;
+    DMatrixRMaj first = part(block.first, head, block.rows, block.columns);
+    CommonOps_DDRM.add(BETA1, first, 1 - BETA1, gradient, first);
+    put(first, block.first, head);
+    DMatrixRMaj turned = turn(gradient, leftBasis, rightBasis);
+    DMatrixRMaj direction = turn(first, leftBasis, rightBasis);
+    double scale1 = 1 / (1 - StrictMath.pow(BETA1, t));
+    double scale2 = 1 / (1 - StrictMath.pow(BETA2, t));
+    for (int i = 0; i < n; i++) {
+      int at = head * n + i;
+      block.second[at] = BETA2 * block.second[at] + (1 - BETA2) * turned.data[i] * turned.data[i];
+      direction.data[i] *= scale1 / (Math.sqrt(block.second[at] * scale2) + TINY);
+    }
+    DMatrixRMaj rows = new DMatrixRMaj(block.rows, block.columns);
+    DMatrixRMaj update = new DMatrixRMaj(block.rows, block.columns);
+    CommonOps_DDRM.mult(leftBasis, direction, rows);
+    CommonOps_DDRM.multTransB(rows, rightBasis, update);
+    subtract(block.weight, head, update, 0, rate);
+    subtract(block.bias, head, update, block.weight.perHead(), rate);
+  }
+
+  /** Q_L' X Q_R. */
+  private static DMatrixRMaj turn(DMatrixRMaj x, DMatrixRMaj leftBasis, DMatrixRMaj rightBasis) {
+    DMatrixRMaj half = new DMatrixRMaj(x.numRows, x.numCols);
+    DMatrixRMaj whole = new DMatrixRMaj(x.numRows, x.numCols);
+    CommonOps_DDRM.multTransA(leftBasis, x, half);
+    CommonOps_DDRM.mult(half, rightBasis, whole);
+    return whole;
+  }
+
+  private static void subtract(MapWeights.Array array, int head, DMatrixRMaj update, int from, double rate) {
+    for (int i = 0; i < array.perHead(); i++) {
+      if (!array.fixedColumns()[i % array.shape()[2]]) {
+        array.data()[head * array.perHead() + i] -= (float) (rate * update.data[from + i]);
+      }
+    }
+  }
+
+  private static DMatrixRMaj part(double[] values, int head, int rows, int columns) {
+    int n = rows * columns;
+    return DMatrixRMaj.wrap(rows, columns, Arrays.copyOfRange(values, head * n, (head + 1) * n));
+  }
+
+  private static void put(DMatrixRMaj from, double[] into, int head) {
+    System.arraycopy(from.data, 0, into, head * from.data.length, from.data.length);
+  }
+
+  /** Eigenvectors as columns, by growing eigenvalue, so that a direction keeps its place; the basis before where none are found. */
+  private static void basis(DMatrixRMaj symmetric, double[] into, int head) {
+    int n = symmetric.numRows;
+    EigenDecomposition_F64<DMatrixRMaj> eigen = DecompositionFactory_DDRM.eig(n, true, true);
+    if (!eigen.decompose(symmetric.copy())) {
+      return;
+    }
+    int[] order = IntStream.range(0, n).boxed().sorted((i, j) -> Double.compare(eigen.getEigenvalue(i).getReal(), eigen.getEigenvalue(j).getReal()))
+        .mapToInt(Integer::intValue).toArray();
+    for (int c = 0; c < n; c++) {
+      DMatrixRMaj vector = eigen.getEigenVector(order[c]);
+      for (int r = 0; r < n; r++) {
+        into[head * n * n + r * n + c] = vector.data[r];
+      }
+    }
+  }
+
+  /** A learning rate that warms up in 20 steps and then falls along a cosine to 2 % at the end. */
+  static double rate(double peak, int step, int total) {
+    int warmUp = Math.min(20, total / 5);
+    if (step < warmUp) {
+      return peak * (step + 1) / (warmUp + 1);
+    }
+    double progress = (double) (step - warmUp) / Math.max(1, total - warmUp);
+    return peak * (0.02 + 0.98 * 0.5 * (1 + StrictMath.cos(Math.PI * progress)));
+  }
+}
