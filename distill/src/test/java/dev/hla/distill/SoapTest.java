@@ -127,6 +127,29 @@ class SoapTest {
     }
   }
 
+  /** How far the second column goes in a step, over the first, where its gradient is a 128th of the first one's. */
+  private static double stride(String maps) {
+    Soap soap = new Soap(new MapWeights(1, D, MapDesign.parse(maps)));
+    float[][] gradients = soap.weights().arrays().stream().map(array -> new float[array.data().length]).toArray(float[][]::new);
+    MapWeights.Array weight = soap.weights().array("key.weight");
+    int width = weight.shape()[2];
+    float[] gradient = gradients[soap.weights().arrays().indexOf(weight)];
+    for (int i = 0; i < D; i++) {
+      gradient[i * width] = (i + 1) / 8f;
+      gradient[i * width + 1] = (i + 1) / 1024f;
+    }
+    soap.step(gradients, 0, 0.02, 1);
+    return weight.data()[(D - 1) * width + 1] / weight.data()[(D - 1) * width];
+  }
+
+  @Test
+  void columnsMoveTogetherWhereTheyAreNoMoreThanRows() {
+    assertEquals(1 / 128.0, stride("4^2,1"), 1e-4);
+    assertEquals(1 / 128.0, stride("2,2,1:softplus"), 1e-4);
+    assertEquals(1, stride("4^2,2^2,1"), 1e-2);
+    assertEquals(1, stride("16,1:softmax"), 1e-2);
+  }
+
   @Test
   void directionsOfSmallSpreadAreLearntAsWell() {
     Problem problem = new Problem(1, SQUARE, RandomMatrices_DDRM.orthogonal(D, D, new Random(3)));
