@@ -172,25 +172,9 @@ final class Soap {
   }
 
   private static void move(Block block, int head, int t, double rate, DMatrixRMaj gradient) {
-    DMatrixRMaj left = part(block.left, head, block.rows, block.rows);
-    CommonOps_DDRM.scale(BETA_SHAPE, left);
-    CommonOps_DDRM.multAddTransB(1 - BETA_SHAPE, gradient, gradient, left);
-    put(left, block.left, head);
-    if (t % BASIS_EVERY == 1) {
-      basis(left, block.leftBasis, head);
-    }
-    DMatrixRMaj leftBasis = part(block.leftBasis, head, block.rows, block.rows);
-    DMatrixRMaj rightBasis = null;
-    if (block.turnsColumns()) {
-      DMatrixRMaj right = part(block.right, head, block.columns, block.columns);
-      CommonOps_DDRM.scale(BETA_SHAPE, right);
-      CommonOps_DDRM.multAddTransA(1 - BETA_SHAPE, gradient, gradient, right);
-      put(right, block.right, head);
-      if (t % BASIS_EVERY == 1) {
-        basis(right, block.rightBasis, head);
-      }
-      rightBasis = part(block.rightBasis, head, block.columns, block.columns);
-    }
+    DMatrixRMaj leftBasis = basis(block.left, block.leftBasis, head, t, gradient);
+    DMatrixRMaj rightBasis = block.turnsColumns()
+        ? basis(block.right, block.rightBasis, head, t, CommonOps_DDRM.transpose(gradient, null)) : null;
 
     int n = block.rows * block.columns;
     DMatrixRMaj first = part(block.first, head, block.rows, block.columns);
@@ -244,8 +228,21 @@ final class Soap {
     System.arraycopy(from.data, 0, into, head * from.data.length, from.data.length);
   }
 
+  /** The eigenvectors that the running mean of X X' had when they were last taken, after X is added to it. */
+  private static DMatrixRMaj basis(double[] means, double[] bases, int head, int t, DMatrixRMaj x) {
+    int n = x.numRows;
+    DMatrixRMaj mean = part(means, head, n, n);
+    CommonOps_DDRM.scale(BETA_SHAPE, mean);
+    CommonOps_DDRM.multAddTransB(1 - BETA_SHAPE, x, x, mean);
+    put(mean, means, head);
+    if (t % BASIS_EVERY == 1) {
+      eigenvectors(mean, bases, head);
+    }
+    return part(bases, head, n, n);
+  }
+
   /** Eigenvectors as columns, by growing eigenvalue, so that a direction keeps its place; the basis before where none are found. */
-  private static void basis(DMatrixRMaj symmetric, double[] into, int head) {
+  private static void eigenvectors(DMatrixRMaj symmetric, double[] into, int head) {
     int n = symmetric.numRows;
     EigenDecomposition_F64<DMatrixRMaj> eigen = DecompositionFactory_DDRM.eig(n, true, true);
     if (!eigen.decompose(symmetric.copy())) {
