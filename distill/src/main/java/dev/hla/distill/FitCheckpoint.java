@@ -34,11 +34,11 @@ final class FitCheckpoint {
       Map<String, Tensor> state = Npz.readAll(file);
       for (int i = 0; i < sites.size(); i++) {
         Soap soap = sites.get(i);
-        fill(state, i + ".weights.", soap.weights());
         String prefix = i + ".";
+        fill(state, prefix + "weights.", soap.weights());
         soap.state().forEach((name, values) -> fill(state, prefix + name, values));
-        fill(state, i + ".steps", soap.steps());
-        fill(state, i + ".skipped", soap.skipped());
+        fill(state, prefix + "steps", soap.steps());
+        fill(state, prefix + "skipped", soap.skipped());
       }
       return (int) require(state, "step", 1).get(0);
     } catch (IOException e) {
@@ -82,11 +82,11 @@ final class FitCheckpoint {
     Map<String, Tensor> state = new LinkedHashMap<>();
     for (int i = 0; i < sites.size(); i++) {
       Soap soap = sites.get(i);
-      put(state, i + ".weights.", soap.weights());
       String prefix = i + ".";
+      put(state, prefix + "weights.", soap.weights());
       soap.state().forEach((name, values) -> state.put(prefix + name, doubles(values)));
-      state.put(i + ".steps", integers(soap.steps()));
-      state.put(i + ".skipped", integers(soap.skipped()));
+      state.put(prefix + "steps", integers(soap.steps()));
+      state.put(prefix + "skipped", integers(soap.skipped()));
     }
     state.put("step", integers(step));
     try {

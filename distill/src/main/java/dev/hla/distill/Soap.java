@@ -29,7 +29,7 @@ import org.ejml.interfaces.decomposition.EigenDecomposition_F64;
  *   64,1 of softmax       0.221, 0.153   0.216, 0.151    0.266, 0.174
  * </pre>
  *
- * What it gained is told at {@link FitSettings#of} and {@link Refinement.Settings#of}.
+ * <p>What it gained is told at {@link FitSettings#of} and {@link Refinement.Settings#of}.
  */
 final class Soap {
   private static final double BETA1 = 0.9;
@@ -211,6 +211,7 @@ final class Soap {
     return whole;
   }
 
+  /** Fixed columns stay whatever the update says: eigenvectors of one eigenvalue may mix them with others. */
   private static void subtract(MapWeights.Array array, int head, DMatrixRMaj update, int from, double rate) {
     for (int i = 0; i < array.perHead(); i++) {
       if (!array.fixedColumns()[i % array.shape()[2]]) {
