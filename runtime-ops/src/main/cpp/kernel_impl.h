@@ -41,6 +41,15 @@
 //                and 25.1 ms where 6 heads a thread took 21.3 and 22.3 in the same minute (16^2, 4096 tokens; why is not known).
 //                Two threads, 8192 tokens, `hla bench op`, version 6: core 94.4  92.4  93.8 % at 16,16 / 16^2 / 32,32 (36 and 67 times
 //                MultiHeadAttention at the first two), fused 89.5  87.2  91.7 %; BNHD at 4096: 82, 78, 89 %, 22^2 80 %.
+//   8  for Intel Sapphire Rapids (48 KiB L1, 2 MiB L2), where the register tiles alone run at the peak and version 7's output pass at
+//      79  79  83 %: the prefetcher's branches at the ends of rows were guessed wrong, and each wrong guess held up the tile it stood
+//      in. Without them, and with the eight steps of a segment unrolled, the pass runs at 87  86  89 %; both passes, version 7
+//      to 8 (best of 36 rounds in turns, 3 heads, one thread): 82.9  81.7  85.8  74.2 to 86.9  84.1  89.2  76.0 %, ranks 64 66 to
+//      69 %, fused 77  75  82 to 79  76  83 %. AVX2 stays at 89  88  91 % of its peak. Where other heads' rows lie between, output rows
+//      are gathered and written whole: a column block at a time, every store met another page than the 16 that are at hand.
+//      Fused, BNHD, 16,16 / 16^2 / 22^2 / 32,32 (6 heads): 68  57  66  76 to 75  65  71  81 %. In minutes when something
+//      else runs on the same core, its other thread perhaps, the tiles alone fall to 81 % and all of these to 50 to 65 %.
+//      Not timed on AMD. Left out: a parent's vectors kept in registers for all rows of a run of the state's panel (nothing).
 // Ranks 16,16 at other widths of values, version 6: dv 16 81 %, 64 91 %, 80 92 %, 96 93 %, 256 93 %; at dv = 1 the panels are
 // the work (9 ms for 4096 tokens of 12 heads, as at 16).
 // Also (Zen 5, version 4): AVX2 reaches 95 % of its own, lower peak, the baseline 65 % (its peak counts a multiply and an add as two). float16
@@ -96,6 +105,20 @@ HLA_INLINE Columns columns(int64_t value_width) {
 }
 
 HLA_INLINE int64_t segments(int64_t steps) { return (steps + kSegment - 1) / kSegment; }
+
+// One step of a register tile: the product of a column, its numbers `stride` floats apart, and a row is added to it.
+template <int64_t kRows, int kVectors>
+HLA_INLINE void add_product(vf (&tile)[kRows][kVectors], const float* column, int64_t stride, const float* row) {
+  vf value[kVectors];
+#pragma GCC unroll 2
+  for (int c = 0; c < kVectors; ++c) value[c] = load(row + c * kLanes);
+#pragma GCC unroll 16
+  for (int64_t r = 0; r < kRows; ++r) {
+    const vf x = splat(column[r * stride]);
+#pragma GCC unroll 2
+    for (int c = 0; c < kVectors; ++c) tile[r][c] += x * value[c];
+  }
+}
 
 HLA_INLINE int64_t padded_rows(int64_t size) { return round_up(size, kStateRows); }
 
@@ -183,15 +206,17 @@ class Prefetcher {
     per_call_ = calls > 0 ? (lines + calls - 1) / calls : 0;
   }
 
+  // Without branches that depend on where a row ends: they are told wrong once a row, and a register tile waits for each.
   HLA_INLINE void next() {
-    for (int64_t i = 0; i < per_call_ && left_ > 0; ++i) {
+    for (int64_t i = 0; i < per_call_; ++i) {
       __builtin_prefetch(row_ + at_);
       at_ += kLine;
-      if (at_ < bytes_) continue;
-      at_ = 0;
-      row_ += stride_;
-      --left_;
+      const int64_t row_done = -static_cast<int64_t>(at_ >= bytes_);  // all bits or none
+      at_ &= ~row_done;
+      row_ += stride_ & row_done;
+      left_ += row_done;
     }
+    per_call_ &= -static_cast<int64_t>(left_ > 0);
   }
 
  private:
@@ -203,6 +228,21 @@ class Prefetcher {
   int64_t at_ = 0;
   int64_t per_call_;
 };
+
+// The steps of a register tile, with the calls that ask for memory between them; calls beyond those announced find nothing left.
+template <typename Step>
+HLA_INLINE void for_segments(int64_t steps, const Step& step, Prefetcher& one, Prefetcher& other) {
+  int64_t done = 0;
+  for (; done + kSegment <= steps; done += kSegment) {
+    one.next();
+    other.next();
+#pragma GCC unroll 8
+    for (int64_t i = 0; i < kSegment; ++i) step(done + i);
+  }
+  one.next();
+  other.next();
+  for (; done < steps; ++done) step(done);
+}
 
 // What a pass over heads and tokens takes up after (head, first): the next head's rows of the same tokens, or the first
 // head's of the next.
@@ -286,22 +326,10 @@ void state_tile(const float* __restrict panel, const float* __restrict values, i
   vf acc[kStateRows][kVectors] = {};
 #pragma GCC unroll 16
   for (int64_t r = 0; r < kStateRows; ++r) __builtin_prefetch(state + r * kVectors * kLanes, 1);
-  for (int64_t t = 0; t < tokens;) {
-    const int64_t end = smaller(tokens, t + kSegment);
-    next_values.next();
-    next_features.next();
-    for (; t < end; ++t) {
-      vf value[kVectors];
-#pragma GCC unroll 2
-      for (int c = 0; c < kVectors; ++c) value[c] = load(values + (t * kVectors + c) * kLanes);
-#pragma GCC unroll 16
-      for (int64_t r = 0; r < kStateRows; ++r) {
-        const vf x = splat(panel[r * kChunk + t]);
-#pragma GCC unroll 2
-        for (int c = 0; c < kVectors; ++c) acc[r][c] += x * value[c];
-      }
-    }
-  }
+  const auto step = [&](int64_t t) __attribute__((always_inline)) {
+    add_product(acc, panel + t, kChunk, values + t * kVectors * kLanes);
+  };
+  for_segments(tokens, step, next_values, next_features);
 #pragma GCC unroll 16
   for (int64_t r = 0; r < kStateRows; ++r) {
 #pragma GCC unroll 2
@@ -444,22 +472,10 @@ void output_tile(const float* __restrict panel, const float* __restrict state, i
                  const float* __restrict earlier, const float* __restrict scale, typename E::Storage* __restrict target,
                  int64_t stride, Prefetcher& next_features, Prefetcher& own_lines) {
   vf acc[kOutputTokens][kVectors] = {};
-  for (int64_t d = 0; d < count;) {
-    const int64_t end = smaller(count, d + kSegment);
-    next_features.next();
-    own_lines.next();
-    for (; d < end; ++d) {
-      vf value[kVectors];
-#pragma GCC unroll 2
-      for (int c = 0; c < kVectors; ++c) value[c] = load(state + (d * kVectors + c) * kLanes);
-#pragma GCC unroll 16
-      for (int64_t t = 0; t < kOutputTokens; ++t) {
-        const vf x = splat(panel[d * kLanes + t]);
-#pragma GCC unroll 2
-        for (int c = 0; c < kVectors; ++c) acc[t][c] += x * value[c];
-      }
-    }
-  }
+  const auto step = [&](int64_t d) __attribute__((always_inline)) {
+    add_product(acc, panel + d * kLanes, 1, state + d * kVectors * kLanes);
+  };
+  for_segments(count, step, next_features, own_lines);
   if (earlier != nullptr) {
 #pragma GCC unroll 16
     for (int64_t t = 0; t < kOutputTokens; ++t) {
@@ -487,39 +503,39 @@ HLA_INLINE bool reciprocals(const float* totals, float epsilon, int64_t tokens, 
   return plain;
 }
 
-// What the direct way cannot do: fewer tokens than a tile, columns that are not whole vectors, a true division.
+// What a tile could not write itself, from its sums in blocks of columns: columns [from, value_width) of its tokens' rows.
 template <typename E>
-void write_edge(const float* sums, int64_t width, const float* totals, float epsilon, int64_t tokens, int64_t present,
+void write_rows(const float* sums, int64_t block_floats, const Columns& cols, int64_t from, int64_t value_width,
+                const float* totals, float epsilon, const float* scale, bool plain, int64_t tokens,
                 typename E::Storage* target, int64_t stride) {
   for (int64_t t = 0; t < tokens; ++t) {
-    const vf denominator = splat(totals[t] + epsilon);
-    for (int64_t c = 0; c < present; c += kLanes) {
-      const vf y = load(sums + t * width + c) / denominator;
-      if (present - c >= kLanes) {
+    for (int64_t c = from; c < value_width; c += kLanes) {
+      const int64_t block = c / kWidth;
+      const int64_t width = block + 1 < cols.blocks ? kWidth : cols.last_width;
+      const vf numerators = load(sums + block * block_floats + t * width + c % kWidth);
+      const vf y = plain ? numerators * splat(scale[t]) : numerators / splat(totals[t] + epsilon);
+      if (value_width - c >= kLanes) {
         store_as<E>(target + t * stride + c, y);
       } else {
-        store_part<E>(target + t * stride + c, y, present - c);
+        store_part<E>(target + t * stride + c, y, value_width - c);
       }
     }
   }
 }
 
-// One tile against one block of the state, to the output where this is the last block of monomials, else to `sums`.
+// One tile against one block of the state: to `target` where that is not null, else to `sums`.
 template <int kVectors, typename E>
-HLA_INLINE void run_output_tile(const float* panel, const float* state, int64_t count, bool first, bool last,
-                                const float* scale, bool plain, const float* totals, float epsilon, int64_t tokens,
-                                int64_t present, float* sums, typename E::Storage* target, int64_t stride,
-                                Prefetcher& next_features, Prefetcher& own_lines) {
-  constexpr int64_t width = kVectors * kLanes;
+HLA_INLINE void run_output_tile(const float* panel, const float* state, int64_t count, bool first, const float* scale,
+                                float* sums, typename E::Storage* target, int64_t stride, Prefetcher& next_features,
+                                Prefetcher& own_lines) {
   const float* earlier = first ? nullptr : sums;
-  if (last && plain && tokens == kOutputTokens && present == width) {
+  if (target != nullptr) {
     output_tile<kVectors, E>(panel, state, count, earlier, scale, target, stride, next_features, own_lines);
     return;
   }
   float ones[kLanes];
   store(ones, splat(1.0f));
-  output_tile<kVectors, Float32>(panel, state, count, earlier, ones, sums, width, next_features, own_lines);
-  if (last) write_edge<E>(sums, width, totals, epsilon, tokens, present, target, stride);
+  output_tile<kVectors, Float32>(panel, state, count, earlier, ones, sums, kVectors * kLanes, next_features, own_lines);
 }
 
 template <typename E>
@@ -533,12 +549,16 @@ void output_pass(const OutputJob& job) {
   const int64_t stride = group * kLanes;
   const int64_t block_rows = output_block(plan);
   const int64_t panel_floats = block_rows * kLanes;
+  const int64_t sums_floats = group * kOutputTokens * kWidth;  // of a block of columns
+  // Rows that others lie between touch a page each: they are written whole, not a block of columns at a time.
+  const bool apart = job.output.stride != job.value_width;
+  const int64_t whole_columns = job.value_width == cols.padded ? cols.padded : (cols.blocks - 1) * kWidth;
 
   float* const panel = static_cast<float*>(job.scratch);
   float* const totals = panel + group * panel_floats;
   float* const scales = totals + group * kLanes;
   float* const sums = scales + group * kLanes;
-  float* const nodes = sums + cols.blocks * group * kOutputTokens * kWidth;
+  float* const nodes = sums + cols.blocks * sums_floats;
   const MapScratch map_scratch(nodes + plan.nodes * stride, plan.features, job.map.width, job.heads);
   const int64_t feature_width = job.map.weight == nullptr ? plan.features : job.map.width;
   pack_maps<E>(job.map, plan.features, job.heads, map_scratch);
@@ -559,7 +579,10 @@ void output_pass(const OutputJob& job) {
         prefetch_rows<E>(job.features, feature_width, Next(head, job.heads, first, step, job.tokens), calls);
     S* const output = static_cast<S*>(job.output.data) + head * job.output.head_stride + first * job.output.stride;
 
+    Prefetcher own_rows(output, job.output.stride * kSize, job.value_width * kSize, apart ? tokens : 0, calls);
+
     bool plain[kGroup];
+    bool direct[kGroup] = {};
     Cursor cursor{plan.rows, 0};
     for (int64_t begin = 0; begin < plan.size; begin += block_rows) {
       const int64_t count = smaller(block_rows, plan.size - begin);
@@ -577,25 +600,31 @@ void output_pass(const OutputJob& job) {
       cursor = end;
       if (last) {
         for (int64_t tile = 0; tile < tiles; ++tile) {
-          plain[tile] = reciprocals(totals + tile * kLanes, job.epsilon,
-                                    smaller(kOutputTokens, tokens - tile * kOutputTokens), scales + tile * kLanes);
+          const int64_t present = smaller(kOutputTokens, tokens - tile * kOutputTokens);
+          plain[tile] = reciprocals(totals + tile * kLanes, job.epsilon, present, scales + tile * kLanes);
+          direct[tile] = !apart && plain[tile] && present == kOutputTokens;
         }
       }
       for (int64_t block = 0; block < cols.blocks; ++block) {
         const int64_t width = block + 1 < cols.blocks ? kWidth : cols.last_width;
-        const int64_t present = smaller(width, job.value_width - block * kWidth);
+        const bool whole = block * kWidth < whole_columns;
         const float* state = head_state + rows * block * kWidth + begin * width;
-        Prefetcher own_lines(output + block * kWidth, job.output.stride * kSize, present * kSize, last ? tokens : 0,
+        Prefetcher own_lines(output + block * kWidth, job.output.stride * kSize, width * kSize, last && !apart ? tokens : 0,
                              tiles * segments(count));
+        Prefetcher& own = apart ? own_rows : own_lines;
         for (int64_t tile = 0; tile < tiles; ++tile) {
-          const int64_t token = tile * kOutputTokens;
+          S* const target = direct[tile] && whole ? output + tile * kOutputTokens * job.output.stride + block * kWidth : nullptr;
           const auto run = width == kWidth ? run_output_tile<2, E> : run_output_tile<1, E>;
-          run(panel + tile * panel_floats, state, count, begin == 0, last, scales + tile * kLanes, last && plain[tile],
-              totals + tile * kLanes, job.epsilon, smaller(kOutputTokens, tokens - token), present,
-              sums + (block * group + tile) * kOutputTokens * kWidth, output + token * job.output.stride + block * kWidth,
-              job.output.stride, next_features, own_lines);
+          run(panel + tile * panel_floats, state, count, begin == 0, scales + tile * kLanes,
+              sums + block * sums_floats + tile * kOutputTokens * kWidth, target, job.output.stride, next_features, own);
         }
       }
+    }
+    for (int64_t tile = 0; tile < tiles; ++tile) {
+      const int64_t token = tile * kOutputTokens;
+      write_rows<E>(sums + token * kWidth, sums_floats, cols, direct[tile] ? whole_columns : 0, job.value_width,
+                    totals + tile * kLanes, job.epsilon, scales + tile * kLanes, plain[tile],
+                    smaller(kOutputTokens, tokens - token), output + token * job.output.stride, job.output.stride);
     }
   }
 }
