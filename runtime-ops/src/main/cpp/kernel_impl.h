@@ -44,9 +44,10 @@
 //   8  for Intel Sapphire Rapids (48 KiB L1, 2 MiB L2), where the register tiles alone run at the peak and version 7's output pass at
 //      79  79  83 %: the prefetcher's branches at the ends of rows were guessed wrong, and each wrong guess held up the tile it stood
 //      in. Without them, and with the eight steps of a segment unrolled, the pass runs at 87  86  89 %; both passes, version 7
-//      to 8 (best of 36 rounds in turns, 3 heads, one thread): 82.9  81.7  85.8  74.2 to 86.9  84.1  89.2  76.0 %, ranks 64 66 to
-//      69 %, fused 77  75  82 to 79  76  83 %. AVX2 stays at 89  88  91 % of its peak. Where other heads' rows lie between, output rows
-//      are gathered and written whole: a column block at a time, every store met another page than the 16 that are at hand.
+//      to 8 (best of 36 rounds in turns, 3 heads, one thread): 81.8  78.1  85.9 to 84.9  81.1  88.0 %, ranks 64 the same (64, 63 %),
+//      fused 77  75  82 to 79  76  83 %; a draft with the same tiles in a calmer minute 82.9  81.7  85.8 to 86.9  84.1  89.2 %. AVX2
+//      stays at 89  88  91 % of its peak. Where other heads' rows lie between, output rows are gathered and written whole: a column
+//      block at a time, every store met another page (with stores to one place the pass rose from 50 to 73 % at 16^2).
 //      Fused, BNHD, 16,16 / 16^2 / 22^2 / 32,32 (6 heads): 68  57  66  76 to 75  65  71  81 %. In minutes when something
 //      else runs on the same core, its other thread perhaps, the tiles alone fall to 81 % and all of these to 50 to 65 %.
 //      Not timed on AMD. Left out: a parent's vectors kept in registers for all rows of a run of the state's panel (nothing).
@@ -85,7 +86,7 @@ constexpr int64_t kStateBlock = 8 * kStateRows;
 constexpr int64_t kGroup = 8;
 constexpr int64_t kOutputBlock = 512;
 // A register tile asks for a few lines of memory after every kSegment of its steps.
-constexpr int64_t kSegment = 8;
+constexpr int64_t kSegment = 8;  // for_segments unrolls as many
 // Room for transposed features and inner products (floats); very large ranks shorten the chunk instead of leaving L2.
 constexpr int64_t kNodeBudget = 64 * 1024;
 
@@ -206,7 +207,7 @@ class Prefetcher {
     per_call_ = calls > 0 ? (lines + calls - 1) / calls : 0;
   }
 
-  // Without branches that depend on where a row ends: they are told wrong once a row, and a register tile waits for each.
+  // Without branches that depend on where a row ends: they are guessed wrong often, and a register tile waits for each guess.
   HLA_INLINE void next() {
     for (int64_t i = 0; i < per_call_; ++i) {
       __builtin_prefetch(row_ + at_);
