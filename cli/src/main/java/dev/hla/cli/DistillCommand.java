@@ -9,6 +9,7 @@ import dev.hla.converter.rewrite.Kept;
 import dev.hla.converter.rewrite.Plan;
 import dev.hla.distill.MapDesign;
 import dev.hla.distill.ModelError;
+import dev.hla.distill.Refinement;
 import dev.hla.distill.SiteResult;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -64,7 +65,7 @@ final class DistillCommand extends Verb {
 
   /** What --json prints. */
   record Document(String model, String output, List<Fitted> sites, List<Kept> kept, double meanError, OutputErrors before,
-      OutputErrors after, double seconds) {}
+      OutputErrors after, List<Refinement.Drift> drifts, double seconds) {}
 
   /**
    * One site. Errors are relative errors of its attention output on held-out inputs.
@@ -108,13 +109,15 @@ final class DistillCommand extends Verb {
       Map<String, SiteMaps> maps = fittedMaps;
       OutputErrors before;
       OutputErrors after = null;
+      List<Refinement.Drift> drifts = List.of();
       try (ModelError error = fitting.modelError()) {
         before = OutputErrors.measure(error, maps, fitting, calibration, OutputErrors.TIMES);
         if (refine > 0) {
-          Map<String, SiteMaps> refined = fitting.refined(maps, refine);
-          after = OutputErrors.measure(error, refined, fitting, calibration, OutputErrors.TIMES);
+          Refinement.Refined refined = fitting.refined(maps, refine);
+          after = OutputErrors.measure(error, refined.maps(), fitting, calibration, OutputErrors.TIMES);
           if (fitting.keeps(before.mean(), after.mean())) {
-            maps = refined;
+            maps = refined.maps();
+            drifts = refined.drifts();
           }
         }
       }
@@ -126,7 +129,7 @@ final class DistillCommand extends Verb {
             noBaseline ? null : linear.get(i).error().all(), r.start().all(), r.notes(), r.seconds()));
       }
       double mean = fitted.stream().mapToDouble(Fitted::error).average().orElseThrow();
-      return new Document(model.toString(), output.toString(), fitted, kept, mean, before, after, (System.nanoTime() - begun) / 1e9);
+      return new Document(model.toString(), output.toString(), fitted, kept, mean, before, after, drifts, (System.nanoTime() - begun) / 1e9);
     }
   }
 
@@ -141,6 +144,8 @@ final class DistillCommand extends Verb {
     say(table.toString());
     d.sites().forEach(f -> f.notes().forEach(note -> warn(f.name() + ": " + note)));
     say("error of the model's output: %s%s", d.before().text(), d.after() == null ? "" : " before, " + d.after().text() + " after refinement");
+    d.drifts().stream().findFirst().ifPresent(drift -> say("drift of the output from %s to %s: %.3f of the way before its correction, %.3f after; %d pairs of words",
+        drift.said(), drift.other(), drift.before(), drift.after(), d.drifts().size()));
     say("mean attention error %.4f over %d sites, on held-out inputs; %s written in %.0f s", d.meanError(), d.sites().size(), d.output(), d.seconds());
   }
 }

@@ -79,11 +79,11 @@ final class Fitting implements AutoCloseable {
    *
    * @param maps by site; sites that have none keep their softmax
    */
-  Map<String, SiteMaps> refined(Map<String, SiteMaps> maps, int steps) {
-    try (Progress progress = verb.progress("refine", steps)) {
+  Refinement.Refined refined(Map<String, SiteMaps> maps, int steps) {
+    try (Progress progress = verb.progress("refine", distillation.rounds(steps))) {
       Refinement.Refined refined = distillation.refine(maps, steps, progress::step);
       refined.notes().forEach(verb::warn);
-      return refined.maps();
+      return refined;
     } catch (HlaException e) {
       throw new HlaException(e.getMessage() + " (--refine 0 does without)", e);
     }

@@ -134,7 +134,7 @@ final class PlanCommand extends Verb {
       try (ModelError measure = fitting.modelError()) {
         error = measure.of(maps, fitting.heldOut());
         if (refine > 0) {
-          Map<String, SiteMaps> moved = fitting.refined(maps, refine);
+          Map<String, SiteMaps> moved = fitting.refined(maps, refine).maps();
           refined = measure.of(moved, fitting.heldOut());
           if (fitting.keeps(error, refined)) {
             maps = moved;

@@ -1,6 +1,7 @@
 package dev.hla.distill;
 
 import dev.hla.runtime.Tensor;
+import java.util.List;
 import java.util.Map;
 import java.util.Random;
 
@@ -26,6 +27,14 @@ public interface Calibration extends AutoCloseable {
    */
   default Map<String, Tensor> variation(int index, Random random) {
     return inputs(index);
+  }
+
+  /**
+   * Noisy clips like number {@code index}, each with its prompt, without one and with other words in it; none where inputs have
+   * no prompts that are made of words.
+   */
+  default List<Contrast> contrasts(int index) {
+    return List.of();
   }
 
   @Override

@@ -132,19 +132,28 @@ public final class Distillation implements AutoCloseable {
 
   /**
    * Moves maps together so that the model's output comes nearer to the original's. Whether it did is for {@link #error} to
-   * say, before and after.
+   * say, before and after. Where inputs have prompts made of words, the output's drifts from what they say are taken away in
+   * the end, see {@link Refinement#correctWords}.
    *
    * @param maps by site; sites that have none keep their softmax
-   * @param onStep called after every step
+   * @param steps of the optimiser
+   * @param onRound called {@link #rounds} times
    * @throws HlaException where gradients cannot pass from the model's output to the sites
    */
-  public Refinement.Refined refine(Map<String, SiteMaps> maps, int steps, Runnable onStep) {
+  public Refinement.Refined refine(Map<String, SiteMaps> maps, int steps, Runnable onRound) {
     List<AttentionSite> moved = sites.stream().filter(site -> maps.containsKey(site.name())).toList();
     Refinement.Settings how = Refinement.Settings.of(steps, settings.seed());
     // Steps run side by side, and each reads the original: a session of one thread is enough.
     try (Refinement refinement = new Refinement(model, moved, inputs, settings.samples(), how, new ModelSession.Settings(false, 1))) {
-      return refinement.refine(maps, folder, settings.workers(), onStep);
+      Refinement.Refined refined = refinement.refine(maps, folder, settings.workers(), onRound);
+      Refinement.Refined corrected = refinement.correctWords(refined.maps(), settings.workers(), onRound);
+      return new Refinement.Refined(corrected.maps(), refined.notes(), corrected.drifts());
     }
+  }
+
+  /** How often {@link #refine} calls back: after every step, and after every clip that drifts are measured on. */
+  public int rounds(int steps) {
+    return steps + Refinement.clipsForWords(inputs, settings.samples());
   }
 
   /** To measure the output of the model with maps in place; the caller closes it. */

@@ -32,6 +32,13 @@ final class FeatureMap {
     return leaves.values().stream().map(Torch::gradient).toArray(float[][]::new);
   }
 
+  /** The same, and sets them to 0 for another backward pass. */
+  float[][] takeGradients() {
+    float[][] gradients = gradients();
+    leaves.values().forEach(Torch::clearGradient);
+    return gradients;
+  }
+
   /**
    * The features of each factor, [H, N, r].
    *

@@ -7,6 +7,7 @@ import dev.hla.runtime.Vocabulary;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
@@ -29,6 +30,11 @@ public interface Prompts {
     return null;
   }
 
+  /** Every prompt that differs from one in a word, with the two words; none where prompts are not made of words. */
+  default Map<Contrast.Words, Tensor> exchanges(Prompt prompt) {
+    return Map.of();
+  }
+
   /** A random prompt. */
   Prompt draw(Random random);
 
@@ -47,6 +53,24 @@ public interface Prompts {
       @Override
       public List<String> group(String name) {
         return groups.get(name);
+      }
+
+      @Override
+      public Map<Contrast.Words, Tensor> exchanges(Prompt prompt) {
+        String[] words = prompt.text().split(" ");
+        Map<Contrast.Words, Tensor> exchanges = new LinkedHashMap<>();
+        int place = 0;
+        for (List<String> group : groups.values()) {
+          String word = words[place];
+          for (String other : group) {
+            if (!other.equals(word)) {
+              words[place] = other;
+              exchanges.put(new Contrast.Words(word, other), vocabulary.embed(String.join(" ", words)));
+            }
+          }
+          words[place++] = word;
+        }
+        return exchanges;
       }
 
       @Override

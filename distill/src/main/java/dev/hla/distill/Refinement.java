@@ -10,12 +10,14 @@ import dev.hla.runtime.Tensor;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collection;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.concurrent.Future;
+import java.util.stream.IntStream;
 
 /**
  * Moves the maps of all sites together so that the output of the converted model comes near the original's: SOAP on the
@@ -55,8 +57,20 @@ public final class Refinement implements AutoCloseable {
    *
    * @param maps by site
    * @param notes what went wrong on the way, a line each
+   * @param drifts those that were corrected, the costliest first
    */
-  public record Refined(Map<String, SiteMaps> maps, List<String> notes) {}
+  public record Refined(Map<String, SiteMaps> maps, List<String> notes, List<Drift> drifts) {}
+
+  /**
+   * How far the converted model's output drifts from what one word of a prompt says towards what another says, in the mean over
+   * clips: 0 where nothing is lost, 1 where the one comes out as the other.
+   *
+   * @param said the word of the prompt
+   * @param other a word of the same kind
+   * @param before the correction, over the clips that it looks at
+   * @param after it, over the same clips
+   */
+  public record Drift(String said, String other, double before, double after) {}
 
   /**
    * Prepares a model.
@@ -109,7 +123,37 @@ public final class Refinement implements AutoCloseable {
         }
       }
     });
-    return new Refined(refined, List.copyOf(notes));
+    return new Refined(refined, List.copyOf(notes), List.of());
+  }
+
+  /**
+   * Takes away what the output drifts from the words of prompts, see {@link WordCorrection}. It costs some of the output's nearness.
+   *
+   * @param maps by site; not changed
+   * @param onClip called {@link #clipsForWords} times
+   * @return the same maps where inputs have no prompts made of words or are too few, or nothing was gained
+   */
+  public Refined correctWords(Map<String, SiteMaps> maps, int threads, Runnable onClip) {
+    int clips = WordCorrection.clips(calibration, samples);
+    if (clips == 0) {
+      return new Refined(maps, List.of(), List.of());
+    }
+    constants();
+    Map<String, MapWeights> weights = new LinkedHashMap<>();
+    maps.forEach((site, m) -> weights.put(site, MapWeights.of(m)));
+    WordCorrection.Corrected corrected;
+    try (Workers pool = new Workers(threads)) {
+      List<List<Contrast>> contrasts = IntStream.range(0, clips).mapToObj(calibration::contrasts).toList();
+      corrected = WordCorrection.correct(weights, new WordDrift(this, contrasts, pool, onClip), settings.seed());
+    }
+    Map<String, SiteMaps> moved = new LinkedHashMap<>();
+    corrected.weights().forEach((site, w) -> moved.put(site, w.maps(maps.get(site).epsilon())));
+    return new Refined(moved, List.of(), corrected.drifts());
+  }
+
+  /** How often {@link #correctWords} calls back; 0 where it does nothing. */
+  static int clipsForWords(Calibration calibration, int samples) {
+    return WordCorrection.passes() * WordCorrection.clips(calibration, samples);
   }
 
   /** The same for the same start and settings, in every process. */
@@ -126,18 +170,18 @@ public final class Refinement implements AutoCloseable {
 
   private void step(Map<String, Soap> soaps, int step, Workers pool) {
     Random random = Seeds.random(settings.seed() * 7919 + step);
-    List<Future<Map<String, float[][]>>> parts = new ArrayList<>();
+    List<Future<Gradients>> parts = new ArrayList<>();
     for (int i = 0; i < settings.batch(); i++) {
       Map<String, Tensor> inputs = calibration.variation(random.nextInt(samples), random);
       parts.add(pool.submit(() -> gradients(soaps, read(inputs))));
     }
     // Added in the order of the batch, whichever part is done first: sums come out the same every time.
-    Map<String, float[][]> total = new LinkedHashMap<>();
-    parts.forEach(part -> SiteFits.get(part).forEach((site, gradient) -> total.merge(site, gradient, Refinement::sum)));
+    Gradients total = new Gradients();
+    parts.forEach(part -> total.add(SiteFits.get(part), 1));
     double sum = 0;
     for (Map.Entry<String, Soap> each : soaps.entrySet()) {
       for (int head = 0; head < each.getValue().weights().heads(); head++) {
-        double norm = each.getValue().norm(total.get(each.getKey()), head);
+        double norm = each.getValue().norm(total.of(each.getKey()), head);
         sum += Double.isFinite(norm) ? norm * norm : 0;
       }
     }
@@ -145,8 +189,8 @@ public final class Refinement implements AutoCloseable {
     double rate = Soap.rate(settings.rate(), step, settings.steps());
     for (Map.Entry<String, Soap> each : soaps.entrySet()) {
       for (int head = 0; head < each.getValue().weights().heads(); head++) {
-        double norm = each.getValue().norm(total.get(each.getKey()), head);
-        each.getValue().step(total.get(each.getKey()), head, rate, Double.isFinite(norm) ? factor : Double.NaN);
+        double norm = each.getValue().norm(total.of(each.getKey()), head);
+        each.getValue().step(total.of(each.getKey()), head, rate, Double.isFinite(norm) ? factor : Double.NaN);
       }
     }
   }
@@ -162,7 +206,7 @@ public final class Refinement implements AutoCloseable {
   }
 
   /** What the moving part reads, and the original's output. */
-  private Map<String, Tensor> read(Map<String, Tensor> inputs) {
+  Map<String, Tensor> read(Map<String, Tensor> inputs) {
     Map<String, String> varying = new LinkedHashMap<>(graph.read());
     varying.keySet().removeAll(graph.constants());
     Map<String, Tensor> shown = original.run(inputs, varying.values());
@@ -171,7 +215,7 @@ public final class Refinement implements AutoCloseable {
     return values;
   }
 
-  private Map<String, float[][]> gradients(Map<String, Soap> soaps, Map<String, Tensor> read) {
+  private Gradients gradients(Map<String, Soap> soaps, Map<String, Tensor> read) {
     return Torch.withGradients(true, () -> {
       try (NDManager manager = Torch.manager()) {
         Map<String, FeatureMap> maps = new HashMap<>();
@@ -186,7 +230,7 @@ public final class Refinement implements AutoCloseable {
           wanted = wanted.mul(weight);
         }
         Torch.backward(output.sub(wanted).square().sum().div(wanted.square().sum().mul(Torch.scalar(wanted, settings.batch()))));
-        Map<String, float[][]> gradients = new HashMap<>();
+        Gradients gradients = new Gradients();
         maps.forEach((site, map) -> gradients.put(site, map.gradients()));
         return gradients;
       }
@@ -213,13 +257,46 @@ public final class Refinement implements AutoCloseable {
     });
   }
 
-  private static float[][] sum(float[][] a, float[][] b) {
-    for (int i = 0; i < a.length; i++) {
-      for (int k = 0; k < a[i].length; k++) {
-        a[i][k] += b[i][k];
+  /** The original's output among what was read. */
+  float[] output(Map<String, Tensor> read) {
+    return read.get(graph.output()).floats();
+  }
+
+  /** The original's output for other inputs. */
+  float[] originalOutput(Map<String, Tensor> inputs) {
+    String name = graph.read().get(graph.output());
+    return original.run(inputs, List.of(name)).get(name).floats();
+  }
+
+  /**
+   * The converted model's output.
+   *
+   * @param gradients of its scalar products with arrays
+   */
+  record Products(float[] output, List<Gradients> gradients) {}
+
+  /**
+   * Runs the converted model.
+   *
+   * @param read what the original gave
+   * @param arrays of the output's size, to be multiplied with it
+   */
+  Products products(Map<String, MapWeights> weights, Map<String, Tensor> read, Collection<float[]> arrays) {
+    return Torch.withGradients(!arrays.isEmpty(), () -> {
+      try (NDManager manager = Torch.manager()) {
+        Map<String, FeatureMap> maps = new LinkedHashMap<>();
+        weights.forEach((site, w) -> maps.put(site, new FeatureMap(manager, w)));
+        NDArray output = new GraphRun(manager, graph, maps, read).output();
+        List<Gradients> gradients = new ArrayList<>();
+        for (float[] array : arrays) {
+          Torch.backward(output, Torch.array(manager, array, read.get(graph.output()).shape()));
+          Gradients ofArray = new Gradients();
+          maps.forEach((site, map) -> ofArray.put(site, map.takeGradients()));
+          gradients.add(ofArray);
+        }
+        return new Products(output.toFloatArray(), gradients);
       }
-    }
-    return a;
+    });
   }
 
   @Override

@@ -11,6 +11,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 
 /**
  * Inputs that a flow-matching model makes itself, so that no data are needed: it samples clips from random prompts and
@@ -21,6 +22,8 @@ import java.util.stream.IntStream;
  */
 public final class SamplerCalibration implements Calibration {
   private static final FlowSampler.Settings SETTINGS = new FlowSampler.Settings(25, 3);
+  private static final float CONTRAST_FROM = 0.15f;
+  private static final float CONTRAST_TO = 0.6f;
   private final ModelSession model;
   private final FlowSampler sampler;
   private final Prompts prompts;
@@ -32,7 +35,7 @@ public final class SamplerCalibration implements Calibration {
   /** A clip at time t. */
   private record State(Tensor clip, float t) {}
 
-  private record Made(Tensor prompt, Tensor video, List<State> path, Map<String, Tensor> inputs) {}
+  private record Made(Prompts.Prompt prompt, Tensor video, List<State> path, Map<String, Tensor> inputs) {}
 
   /**
    * @param model the original, which it closes in the end
@@ -70,7 +73,7 @@ public final class SamplerCalibration implements Calibration {
   public Map<String, Tensor> noised(int index, float t) {
     Made made = clips.computeIfAbsent(index, this::sample);
     long noise = seed * 31 + index;
-    return inputs(new State(noised(made.video(), t, noise), t), made.prompt());
+    return inputs(new State(noised(made.video(), t, noise), t), made.prompt().embedding());
   }
 
   /** A state of the path to the clip, or the clip with new noise; with the prompt or without. */
@@ -84,12 +87,29 @@ public final class SamplerCalibration implements Calibration {
       float t = random.nextFloat();
       state = new State(noised(made.video(), t, random.nextLong()), t);
     }
-    return inputs(state, random.nextBoolean() ? made.prompt() : empty(made.prompt()));
+    Tensor prompt = made.prompt().embedding();
+    return inputs(state, random.nextBoolean() ? prompt : empty(prompt));
+  }
+
+  /** At two states of the path, where the large forms stand and the small ones are being decided. */
+  @Override
+  public List<Contrast> contrasts(int index) {
+    Made made = clips.computeIfAbsent(index, this::sample);
+    Map<Contrast.Words, Tensor> exchanges = prompts.exchanges(made.prompt());
+    if (exchanges.isEmpty()) {
+      return List.of();
+    }
+    Tensor prompt = made.prompt().embedding();
+    List<State> states = made.path().stream().filter(state -> state.t() > CONTRAST_FROM && state.t() < CONTRAST_TO).toList();
+    return Stream.of(states.get(0), states.get(2)).map(state -> new Contrast(
+        SETTINGS.guidance(), inputs(state, prompt), inputs(state, empty(prompt)),
+        exchanges.entrySet().stream().map(e -> new Contrast.Exchanged(e.getKey(), inputs(state, e.getValue()))).toList())).toList();
   }
 
   private Made sample(int clip) {
     Random random = Seeds.random(seed * 1_000_003 + clip);
-    Tensor prompt = prompts.draw(random).embedding();
+    Prompts.Prompt drawn = prompts.draw(random);
+    Tensor prompt = drawn.embedding();
     List<State> path = new ArrayList<>();
     Tensor video = sampler.sample(FlowSampler.noise(random.nextLong(), shape), prompt, empty(prompt), SETTINGS, (step, t, x) ->
         path.add(new State(x, t))).video();
@@ -100,7 +120,7 @@ public final class SamplerCalibration implements Calibration {
     State seen = onPath ? path.get(step) : new State(noised(video, t, random.nextLong()), t);
     // Every third state: neighbours on the path are much alike.
     List<State> kept = IntStream.range(0, path.size()).filter(s -> s % 3 == clip % 3).mapToObj(path::get).toList();
-    return new Made(prompt, video, kept, inputs(seen, text));
+    return new Made(drawn, video, kept, inputs(seen, text));
   }
 
   private Map<String, Tensor> inputs(State state, Tensor text) {

@@ -84,6 +84,19 @@ final class Torch {
     JniUtils.backward((PtNDArray) scalar, (PtNDArray) scalar.onesLike(), false, false);
   }
 
+  /** Adds the gradients of an array's scalar product with another one to all leaves that it came from; may be called again. */
+  static void backward(NDArray array, NDArray times) {
+    JniUtils.backward((PtNDArray) array, (PtNDArray) times, true, false);
+  }
+
+  /** Sets the gradient of a leaf to 0. */
+  static void clearGradient(NDArray leaf) {
+    NDArray gradient = leaf.getGradient();
+    if (gradient != null) {
+      gradient.muli(0);
+    }
+  }
+
   /** The gradient of a leaf; zeros where the scalar did not depend on it. */
   static float[] gradient(NDArray leaf) {
     NDArray gradient = leaf.getGradient();

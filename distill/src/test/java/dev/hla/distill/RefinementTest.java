@@ -127,6 +127,18 @@ class RefinementTest {
   }
 
   @Test
+  void fewClipsAreNoGroundForACorrectionOfWords() {
+    try (Refinement refinement = refinement(0)) {
+      Map<String, SiteMaps> given = maps();
+      Refinement.Refined corrected = refinement.correctWords(given, 2, () -> {
+        throw new AssertionError("a clip was looked at");
+      });
+      assertEquals(given, corrected.maps());
+      assertEquals(List.of(), corrected.drifts());
+    }
+  }
+
+  @Test
   void inputsWithoutFiniteNumbersAreLeftOutAndReported() {
     Calibration broken = new Calibration() {
       @Override
