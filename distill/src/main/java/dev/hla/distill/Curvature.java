@@ -89,18 +89,8 @@ final class Curvature {
   private DMatrixRMaj matrix(Gradients gradient, String site, int block) {
     MapWeights w = weights.get(site);
     int a = 2 * (block / w.heads());
-    int head = block % w.heads();
-    MapWeights.Array weight = w.arrays().get(a);
-    int n = weight.perHead();
-    int columns = weight.shape()[2];
-    DMatrixRMaj matrix = new DMatrixRMaj(n / columns + 1, columns);
-    for (int i = 0; i < n; i++) {
-      matrix.data[i] = gradient.of(site)[a][head * n + i];
-    }
-    for (int i = 0; i < columns; i++) {
-      matrix.data[n + i] = gradient.of(site)[a + 1][head * columns + i];
-    }
-    return matrix;
+    float[][] arrays = gradient.of(site);
+    return BiasedWeight.matrix(w.arrays().get(a), arrays[a], arrays[a + 1], block % w.heads());
   }
 
   private static void put(DMatrixRMaj matrix, MapWeights w, float[][] arrays, int block) {

@@ -160,14 +160,8 @@ final class Soap {
   }
 
   private static DMatrixRMaj gradient(Block block, int head, float[] weight, float[] bias, double factor) {
-    DMatrixRMaj gradient = new DMatrixRMaj(block.rows, block.columns);
-    int n = block.weight.perHead();
-    for (int i = 0; i < n; i++) {
-      gradient.data[i] = factor * weight[head * n + i];
-    }
-    for (int i = 0; i < block.columns; i++) {
-      gradient.data[n + i] = factor * bias[head * block.columns + i];
-    }
+    DMatrixRMaj gradient = BiasedWeight.matrix(block.weight, weight, bias, head);
+    CommonOps_DDRM.scale(factor, gradient);
     return gradient;
   }
 
