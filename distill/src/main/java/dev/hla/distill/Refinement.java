@@ -10,7 +10,6 @@ import dev.hla.runtime.Tensor;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.Collection;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -130,8 +129,10 @@ public final class Refinement implements AutoCloseable {
    * Takes away what the output drifts from the words of prompts, see {@link WordCorrection}. It costs some of the output's nearness.
    *
    * @param maps by site; not changed
-   * @param onClip called {@link #clipsForWords} times
+   * @param threads to use
+   * @param onClip called after every clip of every measurement of the drifts
    * @return the same maps where inputs have no prompts made of words or are too few, or nothing was gained
+   * @throws dev.hla.converter.HlaException where PyTorch cannot be loaded, or this is interrupted
    */
   public Refined correctWords(Map<String, SiteMaps> maps, int threads, Runnable onClip) {
     int clips = WordCorrection.clips(calibration, samples);
@@ -151,7 +152,7 @@ public final class Refinement implements AutoCloseable {
     return new Refined(moved, List.of(), corrected.drifts());
   }
 
-  /** How often {@link #correctWords} calls back; 0 where it does nothing. */
+  /** How often {@link #correctWords} calls back at most; 0 where it does nothing. */
   static int clipsForWords(Calibration calibration, int samples) {
     return WordCorrection.passes() * WordCorrection.clips(calibration, samples);
   }
@@ -281,7 +282,7 @@ public final class Refinement implements AutoCloseable {
    * @param read what the original gave
    * @param arrays of the output's size, to be multiplied with it
    */
-  Products products(Map<String, MapWeights> weights, Map<String, Tensor> read, Collection<float[]> arrays) {
+  Products products(Map<String, MapWeights> weights, Map<String, Tensor> read, List<float[]> arrays) {
     return Torch.withGradients(!arrays.isEmpty(), () -> {
       try (NDManager manager = Torch.manager()) {
         Map<String, FeatureMap> maps = new LinkedHashMap<>();

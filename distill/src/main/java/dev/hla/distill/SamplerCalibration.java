@@ -22,6 +22,7 @@ import java.util.stream.Stream;
  */
 public final class SamplerCalibration implements Calibration {
   private static final FlowSampler.Settings SETTINGS = new FlowSampler.Settings(25, 3);
+  /** Times at which words are told apart: earlier the clip is noise, later its forms are settled. */
   private static final float CONTRAST_FROM = 0.15f;
   private static final float CONTRAST_TO = 0.6f;
   private final ModelSession model;
@@ -101,6 +102,7 @@ public final class SamplerCalibration implements Calibration {
     }
     Tensor prompt = made.prompt().embedding();
     List<State> states = made.path().stream().filter(state -> state.t() > CONTRAST_FROM && state.t() < CONTRAST_TO).toList();
+    // Of every third state of 25 at least three lie there; neighbours say nearly the same.
     return Stream.of(states.get(0), states.get(2)).map(state -> new Contrast(
         SETTINGS.guidance(), inputs(state, prompt), inputs(state, empty(prompt)),
         exchanges.entrySet().stream().map(e -> new Contrast.Exchanged(e.getKey(), inputs(state, e.getValue()))).toList())).toList();
