@@ -6,11 +6,13 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.hla.converter.HadamardFunction;
 import dev.hla.converter.HlaException;
 import dev.hla.converter.SiteMaps;
 import dev.hla.converter.attention.AttentionSite;
 import dev.hla.converter.attention.Kind;
 import dev.hla.converter.attention.SiteReport;
+import dev.hla.onnx.FunctionProto;
 import dev.hla.onnx.ModelProto;
 import dev.hla.onnx.ValueInfoProto;
 import dev.hla.runtime.ElementType;
@@ -105,6 +107,10 @@ class FormMatrixTest {
     AttentionModel model = AttentionModel.of(cell);
     Conversion conversion = Conversion.of(model.model());
     new Untouched(model.model(), conversion.converted()).check(conversion.report().sites().get(0).name(), moreTransposes(cell));
+    // Documented: only a mask keeps a site of maps without a hidden layer from the fused operator.
+    Set<String> operators = conversion.converted().getFunctionsList().stream().filter(f -> f.getDomain().equals(HadamardFunction.DOMAIN))
+        .map(FunctionProto::getName).collect(Collectors.toSet());
+    assertEquals(Set.of(cell.maskEffect() == AttentionMask.Effect.NONE ? HadamardFunction.FUSED : HadamardFunction.CORE), operators);
     if (!cell.runsConverted()) {
       return;
     }
@@ -127,19 +133,19 @@ class FormMatrixTest {
   }
 
   /**
-   * Documented: the core operator reads heads before tokens, so that it takes a Transpose for each operand that has them
-   * the other way round. The fused operator takes none, but neither masks nor grouped heads nor packed operands either.
+   * Documented: heads before tokens takes a Transpose for each operand that has them the other way round. Only the fused
+   * operator takes tokens first, and it takes no masks, and grouped heads and packed operands only with heads first.
    */
   private static int moreTransposes(AttentionSpec cell) {
-    boolean fused = cell.maskEffect() == AttentionMask.Effect.NONE && !cell.form().isGrouped();
+    boolean tokensFirst = cell.maskEffect() == AttentionMask.Effect.NONE && !cell.form().isGrouped();
     return switch (cell.form()) {
       case MS_MULTI_HEAD_PACKED_KV, MS_MULTI_HEAD_PACKED_QKV -> 4;
       case ONNX_ATTENTION_4D -> 0;
       // Keys and values come heads first, query and output do not.
-      case MS_MULTI_HEAD_HEADS_FIRST -> fused && cell.projection() != Projection.FIVE_AXES_TRANSPOSED ? 0 : 2;
-      case EINSUM_ODD_LETTERS -> fused ? 0 : 3;
-      case EINSUM_TOKENS_FIRST -> fused ? 0 : 4;
-      default -> cell.form().isOperator() && !fused ? 4 : 0;
+      case MS_MULTI_HEAD_HEADS_FIRST -> tokensFirst && cell.projection() != Projection.FIVE_AXES_TRANSPOSED ? 0 : 2;
+      case EINSUM_ODD_LETTERS -> tokensFirst ? 0 : 3;
+      case EINSUM_TOKENS_FIRST -> tokensFirst ? 0 : 4;
+      default -> cell.form().isOperator() && !tokensFirst ? 4 : 0;
     };
   }
 

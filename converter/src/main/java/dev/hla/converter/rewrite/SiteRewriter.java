@@ -16,11 +16,12 @@ import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
 import java.util.Set;
+import java.util.function.Consumer;
 import java.util.stream.Collectors;
 
 /**
- * Lowers one site: to feature maps as ordinary nodes, key mask, the core operator and the layout the graph expects, or to
- * one fused node.
+ * Lowers one site: to one fused node, with tokens before heads where the graph allows it, or to feature maps as ordinary
+ * nodes, key mask and the core operator; then to the layout that the graph expects.
  */
 final class SiteRewriter {
   private static final Set<Activation> FUSED_ACTIVATIONS = Set.of(Activation.IDENTITY, Activation.SOFTPLUS, Activation.RELU, Activation.EXP);
@@ -30,7 +31,9 @@ final class SiteRewriter {
   private final SiteMaps maps;
   private final Emitter out;
   private final int type;
-  private final TokensFirst fused;
+  private final boolean fused;
+  /** The operands of a fused node, or null: then it takes heads before tokens, or the site becomes no fused node. */
+  private final TokensFirst tokensFirst;
   private final Lowering lowering;
 
   SiteRewriter(AttentionSite site, SiteMaps maps, Lowering lowering, Emitter out) {
@@ -40,7 +43,8 @@ final class SiteRewriter {
     this.out = out;
     this.type = wiring.value().type();
     this.lowering = lowering;
-    this.fused = lowering == Lowering.FUSED ? fusable(wiring, maps, site.heads(), type) : null;
+    this.fused = lowering == Lowering.FUSED && fusable();
+    this.tokensFirst = fused ? tokensFirst() : null;
   }
 
   /** The node of the original whose output the new nodes give in its place. */
@@ -50,50 +54,65 @@ final class SiteRewriter {
 
   /** The operator that the site becomes: fused with its maps, or the core operator after maps of plain nodes; "" for none. */
   String operator() {
-    return lowering == Lowering.PORTABLE ? "" : fused == null ? HadamardFunction.CORE : HadamardFunction.FUSED;
+    return lowering == Lowering.PORTABLE ? "" : fused ? HadamardFunction.FUSED : HadamardFunction.CORE;
   }
 
   private Operand result() {
-    return fused == null ? wiring.output() : fused.output();
+    return tokensFirst == null ? wiring.output() : tokensFirst.output();
   }
 
   /** Emits everything; the last node gives the tensor that the graph reads in place of the original's. */
   void emit(boolean fitted) {
-    if (fused == null) {
-      emitCore(fitted);
+    if (tokensFirst != null) {
+      Operand[] qkv = inOneType(operands(tokensFirst.query(), tokensFirst.key(), tokensFirst.value()));
+      emitFused(List.of(qkv[0].value(), qkv[1].value(), qkv[2].value()), Operand.BNHD, tokensFirst.output().value(), fitted);
+    } else if (fused) {
+      Operand[] qkv = inOneType(operands(wiring.query(), wiring.key(), wiring.value()));
+      List<String> rows = List.of(headsFirst(qkv[0], "query", site.heads()), headsFirst(qkv[1], "key", wiring.kvHeads()),
+          headsFirst(qkv[2], "value", wiring.kvHeads()));
+      deliver(output -> emitFused(rows, Operand.BHND, output, fitted));
     } else {
-      emitFused(fitted);
+      emitCore(fitted);
     }
   }
 
-  /**
-   * The operands of one node for maps and attention, tokens before heads, or null. The node takes no mask, no hidden layer
-   * and no grouped heads.
-   */
-  private static TokensFirst fusable(Wiring wiring, SiteMaps maps, long heads, int type) {
-    boolean plain = maps != null && wiring.mask() == null && wiring.kvHeads() == heads && maps.query().hidden().isEmpty() && maps.key().hidden().isEmpty()
-        && maps.activations().stream().allMatch(FUSED_ACTIVATIONS::contains);
-    TokensFirst operands = plain ? TokensFirst.of(wiring) : null;
-    boolean oneType = operands != null && operands.query().type() == type && operands.key().type() == type
-        && (operands.output().type() == type || operands.output().type() == 0);
-    return oneType ? operands : null;
+  /** The fused node takes no mask and no hidden layer. */
+  private boolean fusable() {
+    return maps != null && wiring.mask() == null && maps.query().hidden().isEmpty() && maps.key().hidden().isEmpty()
+        && maps.activations().stream().allMatch(FUSED_ACTIVATIONS::contains) && castable(wiring.query()) && castable(wiring.key());
   }
 
-  private void emitFused(boolean fitted) {
-    Operand[] qkv = operands(fused.query(), fused.key(), fused.value());
-    List<String> inputs = new ArrayList<>();
-    for (Operand o : qkv) {
-      inputs.add(o.value());
+  /** The fused node takes tensors of one type; float is cast to the type of the values, which the output has, too, or they are float. */
+  private boolean castable(Operand operand) {
+    return operand.type() == type || operand.type() == DataType.FLOAT_VALUE || (type == DataType.FLOAT_VALUE && operand.type() != 0);
+  }
+
+  private Operand[] inOneType(Operand[] qkv) {
+    for (int i = 0; i < 2; i++) {
+      if (qkv[i].type() != type) {
+        qkv[i] = new Operand(out.cast(qkv[i].value(), type, i == 0 ? "query" : "key"), qkv[i].axes(), type);
+      }
     }
+    return qkv;
+  }
+
+  /** Null where an operand has heads first and no Transpose that made it so, or heads are grouped. */
+  private TokensFirst tokensFirst() {
+    TokensFirst operands = wiring.kvHeads() == site.heads() ? TokensFirst.of(wiring) : null;
+    return operands != null && (operands.output().type() == type || operands.output().type() == 0) ? operands : null;
+  }
+
+  private void emitFused(List<String> queryKeyValue, String layout, String output, boolean fitted) {
+    List<String> inputs = new ArrayList<>(queryKeyValue);
     for (String side : List.of("query", "key")) {
       SiteMaps.Side map = side.equals("query") ? maps.query() : maps.key();
       inputs.add(out.reals(side + ".weight", type, map.weight(), map.heads(), map.headDim(), map.width()));
       inputs.add(out.reals(side + ".bias", type, map.bias(), map.heads(), map.width()));
     }
-    NodeProto.Builder node = out.add(HadamardFunction.FUSED, HadamardFunction.DOMAIN, "fused", inputs, List.of(result().value()),
+    NodeProto.Builder node = out.add(HadamardFunction.FUSED, HadamardFunction.DOMAIN, "fused", inputs, List.of(output),
         List.of(Emitter.ints("ranks", longs(maps.ranks())), Emitter.ints("powers", longs(maps.powers())), Emitter.real("epsilon", maps.epsilon()),
-            Emitter.string("activations", maps.activations().stream().map(Activation::word).collect(Collectors.joining(","))), Emitter.string("layout", Operand.BNHD),
-            Emitter.integer("num_heads", site.heads())));
+            Emitter.string("activations", maps.activations().stream().map(Activation::word).collect(Collectors.joining(","))),
+            Emitter.string("layout", layout), Emitter.integer("num_heads", site.heads())));
     out.replaceLast(described(node, fitted));
   }
 
@@ -115,25 +134,22 @@ final class SiteRewriter {
       key = working == type ? key : out.cast(key, type, "masked_key_features");
     }
     String value = headsFirst(qkv[2], "value", wiring.kvHeads());
-    Operand result = wiring.output();
-    boolean direct = result.axes().equals(Operand.BHND) && (result.type() == type || result.type() == 0);
     if (lowering == Lowering.PORTABLE) {
-      emitPlain(query, key, value, direct, fitted);
+      emitPlain(query, key, value, fitted);
       return;
     }
-    String output = direct ? result.value() : out.unique("output");
-    NodeProto.Builder core = out.add(HadamardFunction.CORE, HadamardFunction.DOMAIN, "core", List.of(query, key, value), List.of(output),
-        List.of(Emitter.ints("ranks", longs(maps.ranks())), Emitter.ints("powers", longs(maps.powers())), Emitter.real("epsilon", maps.epsilon())));
-    out.replaceLast(described(core, fitted));
-    if (!direct) {
-      deliver(output, result);
-    }
+    String keyFeatures = key;
+    deliver(output -> {
+      NodeProto.Builder core = out.add(HadamardFunction.CORE, HadamardFunction.DOMAIN, "core", List.of(query, keyFeatures, value), List.of(output),
+          List.of(Emitter.ints("ranks", longs(maps.ranks())), Emitter.ints("powers", longs(maps.powers())), Emitter.real("epsilon", maps.epsilon())));
+      out.replaceLast(described(core, fitted));
+    });
   }
 
   /** The last node tells what a node of ours would tell by its attributes and inputs. */
-  private void emitPlain(String query, String key, String value, boolean direct, boolean fitted) {
+  private void emitPlain(String query, String key, String value, boolean fitted) {
     String attended = new PlainAttention(out, maps).attend(query, key, value, type);
-    if (!direct) {
+    if (!outputIsHeadsFirst()) {
       deliver(attended, wiring.output());
     }
     NodeProto last = out.nodes().get(out.nodes().size() - 1);
@@ -244,6 +260,20 @@ final class SiteRewriter {
     int rank = axes.length();
     String rows = rank >= 2 ? out.squeeze(value, "mask_row", rank - 2) : value;
     return out.unsqueeze(rows, "mask_column", rank >= 2 ? rank - 1 : 1);
+  }
+
+  /** Whether the rest of the graph reads [B, H, N, dv] of the site's type. */
+  private boolean outputIsHeadsFirst() {
+    return wiring.output().axes().equals(Operand.BHND) && (wiring.output().type() == type || wiring.output().type() == 0);
+  }
+
+  /** Emits an attention that gives [B, H, N, dv] under the name that it is told, and what makes of it what the graph reads. */
+  private void deliver(Consumer<String> attention) {
+    String output = outputIsHeadsFirst() ? wiring.output().value() : out.unique("output");
+    attention.accept(output);
+    if (!outputIsHeadsFirst()) {
+      deliver(output, wiring.output());
+    }
   }
 
   /** From [B, H, N, dv] to the layout and type that the rest of the graph reads, under the original's name. */
