@@ -26,7 +26,13 @@ import java.util.stream.Stream;
  * are of 512 tokens, not 256. In a quiet minute that took the core operator from 1.87 to 1.73 at 16^2, and the fused one from
  * 2.02 to 1.84 at 16^2 and 1.93 to 1.86 at 64 (best runs); in a busy one from 1.8, 2.2 and 2.2 to 1.7, 2.1 and 2.1.
  *
- * <p>Of the fused function's time at 16^2 (one thread), 47 % are the two matrix products and 14 % those of the maps, 12 % the
+ * <p>On two cores of an Intel Cascade Lake, medians of 20 to 40 turns in the calmer minutes: a Reshape whose result leaves a branch is a copy
+ * by one thread, which the products of several factors went through (fused 16,16 from 2.55 to 2.2 times the kernel's time,
+ * 32,32 from 2.4 to 2.05). Sums and totals of products as small products of their operands, once a head, chunks counted once
+ * and not for each head (2600 to 1000 small nodes a run), and weights turned before the run: 16^2 from 2.16 to 2.0, 16,16
+ * from 2.13 to 2.0, 32,32 to 1.9, 64 from 2.36 to 2.25. Chunks of 256 tokens or groups of half the size came out no better.
+ *
+ * <p>Of the fused function's time at 16^2 before that (AMD Zen 5, one thread), 47 % are the two matrix products and 14 % those of the maps, 12 % the
  * products of features, 7 % softplus, and 5 % the division, which is also the copy to the output. At 64 softplus takes over a
  * quarter, half of it Log.
  */
@@ -99,8 +105,8 @@ final class AttentionNodes {
   private record State(String numerators, String denominators) {}
 
   /**
-   * The operator itself. Heads are taken one by one, or all at once where tokens are few. Where features are there and are
-   * the products as well, nothing is formed and all heads are taken at once whatever their size.
+   * The operator itself. Heads are taken one by one, or all at once where tokens are few. Where features are the products as
+   * well, nothing is formed: heads are taken at once whatever their size where features are there, one by one where they are not.
    *
    * @param epsilon a 0-dimensional float
    * @param values [B, H, M, dv] in float
@@ -123,8 +129,7 @@ final class AttentionNodes {
     String numbers = f.op("head_numbers", "Mul", f.larger("most_tokens", sizes.queries, sizes.keys), tableCount);
     String many = f.op("all_is_much", "Greater", f.op("all_numbers", "Mul", heads, numbers), f.vector(TOGETHER_NUMBERS));
     Function<FunctionBody, List<String>> formed = b -> b.choose(use.outputs("formed"), FLOAT, many, use::headByHead, use::together);
-    List<String> results = queries.maps != null ? formed.apply(f)
-        : f.choose(use.outputs("plain_or_formed"), FLOAT, featuresAlone, use::plain, formed);
+    List<String> results = f.choose(use.outputs("plain_or_formed"), FLOAT, featuresAlone, queries.maps == null ? use::plain : use::plainHeads, formed);
     return new Result(results.get(0), before == null ? null : results.get(1));
   }
 
@@ -179,9 +184,14 @@ final class AttentionNodes {
      * @param swapped axes of the tensors, the last two in turn
      */
     private List<String> plain(FunctionBody b, String queryFeatures, String keyFeatures, String numerators, long... swapped) {
-      State own = new State(numerators, b.transpose("plain_denominators", b.reduceSum("key_sums", keyFeatures, -2), swapped));
+      // A ReduceSum takes three times as long (5.1 and 2.0 ms at R = 64), and an Add to a column goes number by number (3.1 ms, 0.3 in a row).
+      String keys = b.dim("keys_to_sum", b.op("features_to_sum_shape", "Shape", keyFeatures), -2);
+      String ones = b.op("ones", "Expand", f.scalar(1f), b.concat("ones_shape", 0, f.vector(1), keys));
+      State own = new State(numerators, b.transpose("plain_denominators", b.op("key_sums", "MatMul", ones, keyFeatures), swapped));
       State state = weighted(b, own, before);
-      String divisors = b.op("plain_divisors", "Add", b.op("plain_sums", "MatMul", queryFeatures, state.denominators), floor);
+      String sums = b.op("plain_sums", "MatMul", queryFeatures, state.denominators);
+      String divisors = b.op("plain_divisors", "Reshape",
+          b.op("sums_and_floor", "Add", b.op("sums_in_row", "Reshape", sums, f.vector(-1)), floor), b.op("plain_sums_shape", "Shape", sums));
       // Queries are divided, not the output: that is written once, by the product.
       String rows = b.op("plain_rows", "MatMul", b.op("divided_queries", "Div", queryFeatures, divisors), state.numerators);
       return before == null ? List.of(rows) : List.of(rows, joined(b, state));
@@ -192,85 +202,109 @@ final class AttentionNodes {
       String shape = b.concat("products_together_shape", 0, sizes.heads, count, b.vector(-1));
       // A key of zeros changes nothing, and there is one even where there are none.
       String oneMore = b.vector(0, 0, 0, 0, 1, 0);
-      return b.scan("batch", List.of(), tensors(), outputs("together"), 3, (batch, none, of) -> {
+      return b.scan("batch", List.of(), tensors(), List.of(), outputs("together"), 3, (batch, none, of) -> {
         String keyFeatures = batch.op("one_more_key", "Pad", keys.features(batch, of.get(1), keys.parameters), oneMore);
-        State own = ofKeys(batch, products(batch, keyFeatures, shape), batch.op("one_more_value", "Pad", of.get(2), oneMore));
-        State state = weighted(batch, own, before == null ? null : of.get(3));
-        Sums sums = sums(batch, products(batch, queries.features(batch, of.get(0), queries.parameters), shape), state);
-        String rows = batch.op("rows_together", "Div", sums.numerators, batch.transpose("divisors_together", sums.denominators, 0, 2, 1));
+        Sides keySides = sides(batch, keyFeatures);
+        String sums = numerators(batch, keySides, shape, batch.op("one_more_value", "Pad", of.get(2), oneMore));
+        State state = weighted(batch, new State(sums, products.sums(batch, keySides)), before == null ? null : of.get(3));
+        Sides sides = sides(batch, queries.features(batch, of.get(0), queries.parameters));
+        String divisors = batch.transpose("divisors_together", divisors(batch, sides, state), 0, 2, 1);
+        String rows = batch.op("rows_together", "Div", sums(batch, sides, shape, state.numerators), divisors);
         return before == null ? List.of(rows) : List.of(rows, joined(batch, state));
       });
     }
 
-    private String products(FunctionBody b, String features, String shape) {
-      return products.multiply(b, products.sides(b, b.transpose("columns_together", features, 0, 2, 1)), shape);
+    private Sides sides(FunctionBody b, String features) {
+      return products.sides(b, b.transpose("columns_together", features, 0, 2, 1));
     }
 
     private List<String> tensors() {
       return before == null ? List.of(queries.rows, keys.rows, values) : List.of(queries.rows, keys.rows, values, before);
     }
 
-    /** Head by head: slices of the inputs, each giving a slice of the output. */
-    private List<String> headByHead(FunctionBody b) {
+    /** What becomes of one head: of slices of the tensors, of the parameters of its maps, and of what it is given besides. */
+    @FunctionalInterface
+    private interface Head {
+      List<String> build(FunctionBody body, List<String> of, List<String> queryMap, List<String> keyMap, List<String> given);
+    }
+
+    /**
+     * Head by head: slices of the inputs, each giving a slice of the output.
+     *
+     * @param given int64 tensors, the first axis that of the heads
+     */
+    private List<String> heads(FunctionBody b, String way, List<String> given, Head work) {
       List<String> tensors = tensors();
       List<String> parameters = Stream.concat(queries.parameters.stream(), keys.parameters.stream()).toList();
-      return b.scan("batch", List.of(), tensors, outputs("all"), 3, (batch, none, ofBatch) ->
-          batch.scan("head", List.of(), Stream.concat(ofBatch.stream(), parameters.stream()).toList(), outputs("batch"), 2, (head, nothing, of) -> {
-            List<String> maps = of.subList(tensors.size(), of.size());
-            List<String> queryMap = maps.subList(0, queries.parameters.size());
-            List<String> keyMap = maps.subList(queries.parameters.size(), maps.size());
-            Function<FunctionBody, List<String>> formed = g -> {
-              // ONNX Runtime 1.17 forgets that outer numbers are still needed here, two scans deep: they are counted again.
-              String valueDim = g.dim("columns_of_values", g.op("values_shape", "Shape", of.get(2)), 1);
-              ChunkNodes queryChunks = new ChunkNodes(g, "query", g.dim("queries_here", g.op("queries_shape", "Shape", of.get(0)), 0), count, valueDim);
-              ChunkNodes keyChunks = new ChunkNodes(g, "key", g.dim("keys_here", g.op("keys_shape", "Shape", of.get(1)), 0), count, valueDim);
-              State state = weighted(g, headState(g, keyChunks.of(g), of.get(1), keyMap, of.get(2)), before == null ? null : of.get(3));
-              String rows = headRows(g, queryChunks.of(g), of.get(0), queryMap, state);
-              return before == null ? List.of(rows)
-                  : List.of(rows, g.op("head_state", "Reshape", joined(g, state), g.concat("head_state_shape", 0, count, f.vector(-1))));
-            };
-            return queries.maps == null ? formed.apply(head)
-                : head.choose(outputs("head"), FLOAT, featuresAlone,
-                    p -> plainHead(p, queries.features(p, of.get(0), queryMap), keys.features(p, of.get(1), keyMap), of.get(2)), formed);
+      return b.scan("batch", List.of(), tensors, List.of(), outputs("all_" + way), 3, (batch, none, ofBatch) ->
+          batch.scan("head", List.of(), Stream.concat(ofBatch.stream(), parameters.stream()).toList(), given, outputs("batch_" + way), 2, (head, nothing, of) -> {
+            int maps = tensors.size() + queries.parameters.size();
+            int end = tensors.size() + parameters.size();
+            return work.build(head, of.subList(0, tensors.size()), of.subList(tensors.size(), maps), of.subList(maps, end), of.subList(end, of.size()));
           }));
     }
 
-    /** The operands of the products of one head, in groups of chunks. */
-    private List<String> sides(FunctionBody b, ChunkNodes.Head chunks, String name, Side side, String rows, List<String> map) {
-      String columns = chunks.columns(b, name, rows, (e, all) -> side.features(e, all, map), (e, cut) -> side.columns(e, cut, map));
-      return products.sides(b, columns).all().stream().map(each -> chunks.groups(b, name + "_groups", each)).toList();
+    /** Of features that are the products: nothing is formed. */
+    private List<String> plainHeads(FunctionBody b) {
+      return heads(b, "plain", List.of(), (head, of, queryMap, keyMap, none) ->
+          plainHead(head, queries.features(head, of.get(0), queryMap), keys.features(head, of.get(1), keyMap), of.get(2)));
+    }
+
+    private List<String> headByHead(FunctionBody b) {
+      List<String> chunks = Stream.concat(
+          new ChunkNodes(b, "query", sizes.queries, count, sizes.valueDim).forEach(b, sizes.heads).stream(),
+          new ChunkNodes(b, "key", sizes.keys, count, sizes.valueDim).forEach(b, sizes.heads).stream()).toList();
+      return heads(b, "formed", chunks, (head, of, queryMap, keyMap, given) -> {
+        ChunkNodes.Head queryChunks = new ChunkNodes.Head(head, given.subList(0, ChunkNodes.Head.NUMBER));
+        ChunkNodes.Head keyChunks = new ChunkNodes.Head(head, given.subList(ChunkNodes.Head.NUMBER, given.size()));
+        State state = weighted(head, headState(head, keyChunks, of.get(1), keyMap, of.get(2)), before == null ? null : of.get(3));
+        String rows = headRows(head, queryChunks, of.get(0), queryMap, state);
+        return before == null ? List.of(rows)
+            : List.of(rows, head.op("head_state", "Reshape", joined(head, state), head.concat("head_state_shape", 0, count, f.vector(-1))));
+      });
+    }
+
+    /** The operands of the products of one head, [chunks, few, tokens of a chunk]. */
+    private Sides sides(FunctionBody b, ChunkNodes.Head chunks, String name, Side side, String rows, List<String> map) {
+      return products.sides(b, chunks.columns(b, name, rows, (e, all) -> side.features(e, all, map), (e, cut) -> side.columns(e, cut, map)));
+    }
+
+    private static List<String> groups(FunctionBody b, ChunkNodes.Head chunks, String name, Sides sides) {
+      return sides.all().stream().map(each -> chunks.groups(b, name + "_groups", each)).toList();
     }
 
     private State headState(FunctionBody b, ChunkNodes.Head chunks, String rows, List<String> map, String values) {
-      List<String> sides = sides(b, chunks, "key", keys, rows, map);
-      List<Carried> sums = List.of(
-          new Carried("numerator_sum", FLOAT, zeros(b, chunks.valueDim())),
-          new Carried("denominator_sum", FLOAT, zeros(b, f.vector(1))));
-      List<String> both = chunks.onRows(b, List.of("numerator_state", "denominator_state"), values, (w, groups) ->
-          w.scan("key_group", sums, Stream.concat(sides.stream(), Stream.of(groups)).toList(), List.of(), 3, (g, sum, of) -> {
-            State own = ofKeys(g, products.multiply(g, Sides.of(of), chunks.productShape()), of.get(Sides.NUMBER));
-            return List.of(
-                g.op("next_numerators", "Add", sum.get(0), g.reduceSum("group_numerators", own.numerators, 0)),
-                g.op("next_denominators", "Add", sum.get(1), g.reduceSum("group_denominators", own.denominators, 0)));
-          }));
-      return new State(both.get(0), both.get(1));
+      Sides sides = sides(b, chunks, "key", keys, rows, map);
+      List<Carried> sum = List.of(new Carried("numerator_sum", FLOAT, zeros(b, chunks.valueDim())));
+      List<String> tensors = groups(b, chunks, "key", sides);
+      String numerators = chunks.onRows(b, List.of("numerator_state"), values, (w, groups) ->
+          w.scan("key_group", sum, Stream.concat(tensors.stream(), Stream.of(groups)).toList(), List.of(), List.of(), 3, (g, before, of) -> List.of(
+              g.op("next_numerators", "Add", before.get(0), g.reduceSum("group_numerators", numerators(g, Sides.of(of), chunks.productShape(), of.get(Sides.NUMBER)), 0))))).get(0);
+      return new State(numerators, b.reduceSum("head_denominators", products.sums(b, sides), 0));
     }
 
-    /** Sums over the state for queries with products [L, D, tokens]. */
-    private Sums sums(FunctionBody b, String queryProducts, State state) {
+    /**
+     * Sums over the state for queries.
+     *
+     * @param shape of the products, [L, D, tokens]
+     * @param numerators [L or 1, D, dv]
+     * @return [L, tokens, dv]
+     */
+    private String sums(FunctionBody b, Sides sides, String shape, String numerators) {
       // ONNX Runtime makes one product of this and the Transpose.
-      String numerators = b.op("numerator_sums", "MatMul", b.transpose("products_in_rows", queryProducts, 0, 2, 1), state.numerators);
-      String row = b.transpose("denominator_row", state.denominators, 0, 2, 1);
-      return new Sums(numerators, b.op("divisors", "Add", b.op("denominator_sums", "MatMul", row, queryProducts), floor));
+      return b.op("numerator_sums", "MatMul", b.transpose("products_of_tokens", products.multiply(b, sides, shape), 0, 2, 1), numerators);
+    }
+
+    /** What they are divided by, [L, 1, tokens]. */
+    private String divisors(FunctionBody b, Sides sides, State state) {
+      return b.op("divisors", "Add", products.totals(b, sides, state.denominators), floor);
     }
 
     private String headRows(FunctionBody b, ChunkNodes.Head chunks, String rows, List<String> map, State state) {
-      List<String> sides = sides(b, chunks, "query", queries, rows, map);
-      List<String> sums = b.scan("query_group", List.of(), sides, List.of("group_sums", "group_divisors"), 3, (g, none, of) -> {
-        Sums group = sums(g, products.multiply(g, Sides.of(of), chunks.productShape()), state);
-        return List.of(group.numerators, group.denominators);
-      });
-      return chunks.ratios(b, sums.get(0), sums.get(1));
+      Sides sides = sides(b, chunks, "query", queries, rows, map);
+      String sums = b.scan("query_group", List.of(), groups(b, chunks, "query", sides), List.of(), List.of("group_sums"), 3, (g, none, of) ->
+          List.of(sums(g, Sides.of(of), chunks.productShape(), state.numerators))).get(0);
+      return chunks.ratios(b, sums, divisors(b, sides, state));
     }
 
     /**
@@ -295,18 +329,10 @@ final class AttentionNodes {
     return b.op("zeros", "Expand", f.scalar(0f), b.concat("zeros_shape", 0, f.vector(1), count, columns));
   }
 
-  /** State of keys with products [L, D, tokens] and values [L, tokens, dv]. */
-  private State ofKeys(FunctionBody b, String keyProducts, String values) {
-    return new State(b.op("chunk_numerators", "MatMul", keyProducts, values), b.reduceSum("chunk_denominators", keyProducts, 2));
+  /** Sums [L, D, dv] of the products of keys, of a shape [L, D, tokens], with values [L, tokens, dv]. */
+  private String numerators(FunctionBody b, Sides sides, String shape, String values) {
+    return b.op("chunk_numerators", "MatMul", products.multiply(b, sides, shape), values);
   }
-
-  /**
-   * What queries take from a state.
-   *
-   * @param numerators [L, tokens, dv]
-   * @param denominators [L, 1, tokens]
-   */
-  private record Sums(String numerators, String denominators) {}
 
   private String joined(FunctionBody b, State state) {
     return b.concat("state", -1, state.numerators, state.denominators);

@@ -1,6 +1,7 @@
 package dev.hla.converter;
 
 import dev.hla.converter.FunctionBody.Kind;
+import dev.hla.onnx.TensorProto.DataType;
 import java.util.List;
 import java.util.function.BiFunction;
 
@@ -19,15 +20,8 @@ final class ChunkNodes {
   /** Numbers in a group's products: 4 MB, and less where they are fewer than 512 a token, so that the caches hold them. */
   private static final long GROUP_NUMBERS = 1 << 20;
 
-  private final String exact;
-  private final String chunks;
-  private final String groups;
-  private final String chunksOfGroup;
-  private final String tokensOfChunk;
-  private final String missing;
-  private final String tokens;
-  private final String products;
-  private final String valueDim;
+  /** Numbers and shapes that a {@link Head} takes, in the order of its fields. */
+  private final List<String> forHead;
 
   /**
    * @param tokens number of tokens, a tensor of one element; it may be 0
@@ -35,14 +29,11 @@ final class ChunkNodes {
    * @param valueDim dv, a tensor of one element
    */
   ChunkNodes(FunctionBody b, String name, String tokens, String products, String valueDim) {
-    this.tokens = tokens;
-    this.products = products;
-    this.valueDim = valueDim;
     String width = b.larger(name + "_group_width", products, valueDim);
     String some = b.larger(name + "_some_tokens", tokens, b.vector(1));
     String divisor = largestDivisor(b, name + "_tokens", some, MOST_TOKENS, null);
     String fits = b.op(name + "_tokens_fit", "Or", b.op(name + "_are_few", "Equal", divisor, some), b.op(name + "_are_enough", "Greater", divisor, b.vector(LEAST_TOKENS - 1)));
-    tokensOfChunk = b.op(name + "_chunk_tokens", "Where", fits, divisor, b.vector(MOST_TOKENS));
+    String tokensOfChunk = b.op(name + "_chunk_tokens", "Where", fits, divisor, b.vector(MOST_TOKENS));
     String all = b.ceilDiv(name + "_chunks", some, tokensOfChunk);
     String fitting = b.larger(name + "_chunk_limit",
         b.op(name + "_chunks_that_fit", "Div", b.vector(GROUP_NUMBERS), b.op(name + "_chunk_numbers", "Mul", tokensOfChunk, width)), b.vector(1));
@@ -53,11 +44,29 @@ final class ChunkNodes {
     String divides = b.op(name + "_chunks_divide", "Greater", b.op(name + "_chunks_twice", "Add", dividing, dividing),
         b.op(name + "_even_less_one", "Sub", even, b.vector(1)));
     String isExact = b.op(name + "_are_exact", "And", b.op(name + "_there_are_some", "Equal", tokens, some), b.op(name + "_all_fit", "And", fits, divides));
-    exact = b.asScalar(name + "_exact", isExact);
-    chunksOfGroup = b.op(name + "_group_chunks", "Where", isExact, dividing, even);
-    groups = b.ceilDiv(name + "_groups", all, chunksOfGroup);
-    chunks = b.op(name + "_padded_chunks", "Mul", groups, chunksOfGroup);
-    missing = b.op(name + "_missing", "Sub", b.op(name + "_padded_tokens", "Mul", chunks, tokensOfChunk), tokens);
+    String chunksOfGroup = b.op(name + "_group_chunks", "Where", isExact, dividing, even);
+    String groups = b.ceilDiv(name + "_groups", all, chunksOfGroup);
+    String chunks = b.op(name + "_padded_chunks", "Mul", groups, chunksOfGroup);
+    String missing = b.op(name + "_missing", "Sub", b.op(name + "_padded_tokens", "Mul", chunks, tokensOfChunk), tokens);
+    forHead = List.of(
+        b.cast(name + "_exact", isExact, DataType.INT64),
+        tokens,
+        valueDim,
+        b.concat(name + "_padding", 0, b.vector(0, 0), missing, b.vector(0)),
+        b.concat(name + "_matrices_shape", 0, chunks, tokensOfChunk, b.vector(-1)),
+        b.concat(name + "_row_groups_shape", 0, groups, chunksOfGroup, tokensOfChunk, b.vector(-1)),
+        b.concat(name + "_groups_shape", 0, groups, chunksOfGroup, b.vector(-1), tokensOfChunk),
+        b.concat(name + "_products_shape", 0, chunksOfGroup, products, tokensOfChunk));
+  }
+
+  /**
+   * What the scan of the heads is to be given for {@link Head}, each repeated for every head. As inputs of its body they last:
+   * ONNX Runtime 1.17 forgets that an outer value, or one of the body itself, is still needed when only nested branches need it.
+   *
+   * @param heads a tensor of one element
+   */
+  List<String> forEach(FunctionBody b, String heads) {
+    return forHead.stream().map(each -> b.op(each + "_for_heads", "Expand", b.unsqueeze(each + "_row", each, 0), b.concat("for_heads_shape", 0, heads, b.vector(1)))).toList();
   }
 
   /**
@@ -75,30 +84,33 @@ final class ChunkNodes {
     return b.op(name + "_largest", "ReduceMax", b.op(name + "_divisors", "Where", divides, candidates, b.vector(1)));
   }
 
-  /** The chunks of one head, for use in body {@code b}. */
-  Head of(FunctionBody b) {
-    return new Head(b);
-  }
+  /** Views of the tensors of one head. */
+  static final class Head {
+    /** How many tensors of the chunks it takes. */
+    static final int NUMBER = 8;
 
-  /**
-   * Views of the tensors of one head. Their shapes are made where they are used: ONNX Runtime 1.17 forgets that an outer
-   * value is still needed when only a branch in the body of a scan in another one needs it.
-   */
-  final class Head {
+    private final String exact;
+    private final String tokens;
+    private final String valueDim;
+    private final String padding;
     private final String matrices;
     private final String rowGroups;
-    private final String padding;
     private final String grouped;
     private final String productShape;
-    private final String rowsShape;
 
-    private Head(FunctionBody b) {
-      matrices = b.concat("matrices_shape", 0, chunks, tokensOfChunk, b.vector(-1));
-      rowGroups = b.concat("row_groups_shape", 0, groups, chunksOfGroup, tokensOfChunk, b.vector(-1));
-      padding = b.concat("padding", 0, b.vector(0, 0), missing, b.vector(0));
-      grouped = b.concat("groups_shape", 0, groups, chunksOfGroup, b.vector(-1), tokensOfChunk);
-      productShape = b.concat("products_shape", 0, chunksOfGroup, products, tokensOfChunk);
-      rowsShape = b.concat("rows_shape", 0, b.vector(-1), valueDim);
+    /**
+     * @param b the body that takes a head
+     * @param given its slices of what {@link ChunkNodes#forEach} gave
+     */
+    Head(FunctionBody b, List<String> given) {
+      exact = b.asScalar("exact", b.cast("is_exact", given.get(0), DataType.BOOL));
+      tokens = given.get(1);
+      valueDim = given.get(2);
+      padding = given.get(3);
+      matrices = given.get(4);
+      rowGroups = given.get(5);
+      grouped = given.get(6);
+      productShape = given.get(7);
     }
 
     /** dv, a tensor of one element. */
@@ -148,7 +160,7 @@ final class ChunkNodes {
 
     /** {@code sums / divisors}, of [groups, chunks, tokens, columns] and [groups, chunks, 1, tokens], as [tokens, columns]. */
     String ratios(FunctionBody b, String sums, String divisors) {
-      String rows = b.op("sums_in_rows", "Reshape", sums, rowsShape);
+      String rows = b.op("sums_in_rows", "Reshape", sums, b.concat("rows_shape", 0, b.vector(-1), valueDim));
       String column = b.op("divisors_in_rows", "Reshape", divisors, b.vector(-1, 1));
       return b.choose(List.of("ratios"), Kind.FLOAT, exact,
           then -> List.of(then.op("exact_ratios", "Div", rows, column)),

@@ -276,26 +276,29 @@ final class FunctionBody {
   }
 
   /**
-   * Runs {@code body} once for each slice of {@code scanned}, all of type float, along their first axes. Unlike a loop it
-   * copies neither slices nor what it stacks: ONNX Runtime lets the body read and write them where they lie.
+   * Runs {@code body} once for each slice of {@code scanned}, all of type float, along their first axes, and of
+   * {@code integers}, of type int64, which come after them. Unlike a loop it copies neither slices nor what it stacks: ONNX
+   * Runtime lets the body read and write them where they lie.
    *
    * @param carried values of type float
    * @param rank number of axes of every value that the body returns, which ONNX Runtime must know
    * @return the last value of each carried one, then the values of all rounds stacked on a new first axis
    */
-  List<String> scan(String name, List<Carried> carried, List<String> scanned, List<String> stacked, int rank, ScanBody body) {
+  List<String> scan(
+      String name, List<Carried> carried, List<String> scanned, List<String> integers, List<String> stacked, int rank, ScanBody body) {
     FunctionBody inner = new FunctionBody(outermost);
     GraphProto.Builder graph = GraphProto.newBuilder().setName(inner.unique(name + "_body"));
     List<String> initial = carried.stream().map(Carried::initial).toList();
     List<String> inside = carried.stream().map(each -> inner.unique(each.name + "_in")).toList();
-    List<String> slices = scanned.stream().map(each -> inner.unique(each + "_slice")).toList();
-    Stream.concat(inside.stream(), slices.stream()).forEach(each -> graph.addInput(value(each, Kind.FLOAT.type)));
+    List<String> slices = Stream.concat(scanned.stream(), integers.stream()).map(each -> inner.unique(each + "_slice")).toList();
+    Stream.concat(inside.stream(), slices.stream().limit(scanned.size())).forEach(each -> graph.addInput(value(each, Kind.FLOAT.type)));
+    slices.stream().skip(scanned.size()).forEach(each -> graph.addInput(value(each, Kind.INT64.type)));
     body.build(inner, inside, slices).forEach(each -> graph.addOutput(ofRank(each, rank)));
     graph.addAllNode(inner.nodes);
     return node(
         Stream.concat(carried.stream().map(Carried::name), stacked.stream()).map(this::unique).toList(), "Scan",
-        List.of(graph("body", graph.build()), integer("num_scan_inputs", scanned.size())),
-        Stream.concat(initial.stream(), scanned.stream()).toList());
+        List.of(graph("body", graph.build()), integer("num_scan_inputs", slices.size())),
+        Stream.of(initial, scanned, integers).flatMap(List::stream).toList());
   }
 
   /**

@@ -102,16 +102,18 @@ final class MapNodes {
   }
 
   /**
-   * What {@link #features} takes: weights [H, d, R] and biases [H, 1, R] with their signs turned, in float, factors in order.
+   * What the maps take: weights [H, d, R], biases [H, 1, R] with their signs turned, and weights in rows [H, R, d], all in
+   * float, factors in order. They are constants, so that ONNX Runtime turns the weights before the first run.
    *
    * @param side query or key, whose weights are meant
    */
   List<String> parameters(String side) {
-    String weight = f.gather(side + "_sorted_weight", side + "_weight", columns, 2);
+    String weight = f.cast(side + "_weight_float", f.gather(side + "_sorted_weight", side + "_weight", columns, 2), DataType.FLOAT);
     String bias = f.gather(side + "_sorted_bias", side + "_bias", columns, 1);
     return List.of(
-        f.cast(side + "_weight_float", weight, DataType.FLOAT),
-        f.op(side + "_bias_taken_away", "Neg", f.unsqueeze(side + "_bias_row", f.cast(side + "_bias_float", bias, DataType.FLOAT), 1)));
+        weight,
+        f.op(side + "_bias_taken_away", "Neg", f.unsqueeze(side + "_bias_row", f.cast(side + "_bias_float", bias, DataType.FLOAT), 1)),
+        f.transpose(side + "_weight_rows", weight, 0, 2, 1));
   }
 
   /** Features [.., tokens, R], factors in order, of rows [.., tokens, d]. */
@@ -125,7 +127,7 @@ final class MapNodes {
    * that it takes to give rows, and a bias is one number for a whole column.
    */
   String columns(FunctionBody b, String rows, List<String> parameters) {
-    String product = b.op("map_in_columns", "MatMul", b.transpose("weight_rows", parameters.get(0), 1, 0), b.transpose("columns_to_map", rows, 0, 2, 1));
+    String product = b.op("map_in_columns", "MatMul", parameters.get(2), b.transpose("columns_to_map", rows, 0, 2, 1));
     return activated(b, b.op("z_in_columns", "Sub", product, b.transpose("bias_column", parameters.get(1), 1, 0)), 1);
   }
 

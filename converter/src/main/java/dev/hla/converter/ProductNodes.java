@@ -27,7 +27,7 @@ final class ProductNodes {
     count = count(ranks, powers);
     factors = factors(ranks, powers);
     tables = tables();
-    last = last();
+    last = last(f.reduceSum("feature_count", ranks, 0));
   }
 
   /** D, a tensor of one element. */
@@ -174,16 +174,19 @@ final class ProductNodes {
    * @param ofFeatures whether it is the only step, and there is no gate: both its operands are the features
    * @param parents table of that step
    * @param columns table of that step
+   * @param pairs its entries as places in a matrix of shorter monomials and features
    */
-  private record Last(String factor, String none, String byTable, String ofFeatures, String ungated, String parents, String columns) {}
+  private record Last(String factor, String none, String byTable, String ofFeatures, String ungated, String parents, String columns, String pairs) {}
 
-  private Last last() {
+  private Last last(String featureCount) {
     String tables = f.op("bounds_count", "Size", this.tables.bounds);
     String begin = f.op("last_table_start", "Gather", this.tables.bounds, f.larger("last_table",
         f.op("last_step", "Sub", f.unsqueeze("bounds_count_vector", tables, 0), f.vector(2)), f.vector(0)));
     String end = f.vector(Long.MAX_VALUE);
     String byTable = f.op("by_table_alone", "And", factors.alone, f.op("several_steps", "Greater", factors.largestPower, f.vector(1)));
     String linear = f.op("linear", "And", factors.alone, f.op("power_is_1", "Equal", factors.largestPower, f.vector(1)));
+    String parents = f.slice("last_parents", this.tables.parents, begin, end, f.vector(0));
+    String columns = f.slice("last_columns", this.tables.columns, begin, end, f.vector(0));
     // No version folds a Loop, or what comes of one.
     String late = f.op("there_are_products", "Greater", f.op("count_of_table", "Shape", this.tables.weights), f.vector(0));
     String none = f.op("products_are_features", "And", linear, factors.noGates);
@@ -192,8 +195,7 @@ final class ProductNodes {
         f.op("none_at_all", "And", none, late), f.op("by_table", "And", byTable, late),
         f.op("of_features", "And", f.op("one_step", "And", byTable, f.op("power_is_2", "Equal", factors.largestPower, f.vector(2))), f.op("ungated_late", "And", factors.noGates, late)),
         f.op("ungated", "And", factors.noGates, late),
-        f.slice("last_parents", this.tables.parents, begin, end, f.vector(0)),
-        f.slice("last_columns", this.tables.columns, begin, end, f.vector(0)));
+        parents, columns, f.op("last_pairs", "Add", f.op("last_parent_rows", "Mul", parents, featureCount), columns));
   }
 
   /** Whether the products are the features themselves: a bool tensor of one element. */
@@ -253,22 +255,77 @@ final class ProductNodes {
     return new Sides(left, sides.get(1), features);
   }
 
+  /** Makes something of the operands of the last multiplication, [.., few, tokens] each. */
+  @FunctionalInterface
+  private interface Use {
+    String build(FunctionBody body, String left, String right);
+  }
+
+  /**
+   * What becomes of the operands.
+   *
+   * @param byTable where products are those of rows that a table names
+   * @param ofAll where they are those of all pairs of rows
+   */
+  private String use(FunctionBody b, String name, Sides sides, Use byTable, Use ofAll) {
+    return b.choose(List.of(name), FLOAT, last.byTable,
+        table -> table.choose(List.of(name + "_by_table"), FLOAT, last.ofFeatures,
+            whole -> List.of(byTable.build(whole, sides.features, sides.features)),
+            steps -> List.of(byTable.build(steps, sides.left, sides.features))),
+        several -> List.of(ofAll.build(several, sides.left, sides.right))).get(0);
+  }
+
   /**
    * The products.
    *
    * @param shape [L, D, tokens], at most one of them -1
    */
   String multiply(FunctionBody b, Sides sides, String shape) {
-    return b.choose(List.of("products"), FLOAT, last.byTable,
-        table -> table.choose(List.of("products_by_table"), FLOAT, last.ofFeatures,
-            whole -> List.of(byTable(whole, sides.features, sides.features)),
-            steps -> List.of(byTable(steps, sides.left, sides.features))),
-        several -> List.of(several.op("all_pairs_in_rows", "Reshape", several.op("all_pairs", "Mul",
-            several.unsqueeze("left_as_rows", sides.left, 2), several.unsqueeze("right_as_columns", sides.right, 1)), shape))).get(0);
+    String products = use(b, "products", sides,
+        (t, left, right) -> t.op("by_table", "Mul", t.gather("shorter", left, last.parents, 1), t.gather("extension", right, last.columns, 1)),
+        (s, left, right) -> s.op("all_pairs", "Mul", s.unsqueeze("left_as_rows", left, 2), s.unsqueeze("right_as_columns", right, 1)));
+    // Not inside: what leaves an If through a Reshape is copied.
+    return b.op("products_in_rows", "Reshape", products, shape);
   }
 
-  private String byTable(FunctionBody b, String left, String features) {
-    return b.op("by_table", "Mul", b.gather("shorter", left, last.parents, 1), b.gather("extension", features, last.columns, 1));
+  /** Their sums over the tokens, [L, D, 1]: a small product of the operands, so that they are not all read again. */
+  String sums(FunctionBody b, Sides sides) {
+    String sums = use(b, "product_sums", sides, (t, left, right) -> t.gather("sums_by_table", pairSums(t, left, right), last.pairs, 1), this::pairSums);
+    return b.unsqueeze("sums_in_column", sums, 2);
+  }
+
+  private String pairSums(FunctionBody b, String left, String right) {
+    return b.op("pair_sums", "Reshape", b.op("pair_sums_as_matrix", "MatMul", left, b.transpose("right_in_rows", right, 0, 2, 1)), f.vector(0, -1));
+  }
+
+  /**
+   * Sums over the products, each times its number in a state; the products are not formed for it.
+   *
+   * @param column of the state, [L or 1, D, 1]
+   * @return [L, 1, tokens]
+   */
+  String totals(FunctionBody b, Sides sides, String column) {
+    return use(b, "totals", sides,
+        (t, left, right) -> {
+          // The column as a matrix of shorter monomials and features, 0 where the table has no such product.
+          String lead = t.dim("state_lead", t.op("state_column_shape", "Shape", column), 0);
+          String rows = rows(t, "left", left);
+          String columns = rows(t, "right", right);
+          String numbers = t.op("state_row", "Reshape", column, f.vector(0, -1));
+          String zeros = t.op("empty_matrix", "Expand", f.scalar(0f), t.concat("empty_matrix_shape", 0, lead, t.op("pair_count", "Mul", rows, columns)));
+          String places = t.op("state_places", "Expand", last.pairs, t.op("state_row_shape", "Shape", numbers));
+          String filled = t.op("filled_matrix", "ScatterElements", List.of(FunctionBody.integer("axis", 1)), zeros, places, numbers);
+          return totals(t, left, right, t.op("state_matrix", "Reshape", filled, t.concat("state_matrix_shape", 0, lead, rows, columns)));
+        },
+        (s, left, right) -> totals(s, left, right, s.op("state_matrix_of_all", "Reshape", column, s.concat("matrix_of_all_shape", 0, f.vector(0, -1), rows(s, "right", right)))));
+  }
+
+  private static String rows(FunctionBody b, String name, String side) {
+    return b.dim(name + "_rows", b.op(name + "_shape", "Shape", side), 1);
+  }
+
+  private static String totals(FunctionBody b, String left, String right, String matrix) {
+    return b.reduceSum("total", b.op("weighed", "Mul", left, b.op("weighed_right", "MatMul", matrix, right)), 1);
   }
 
   /**
