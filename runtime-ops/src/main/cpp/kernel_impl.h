@@ -51,6 +51,12 @@
 //      Fused, BNHD, 16,16 / 16^2 / 22^2 / 32,32 (6 heads): 68  57  66  76 to 75  65  71  81 %. In minutes when something
 //      else runs on the same core, its other thread perhaps, the tiles alone fall to 81 % and all of these to 50 to 65 %.
 //      Not timed on AMD. Left out: a parent's vectors kept in registers for all rows of a run of the state's panel (nothing).
+//   9  every other row's number comes from memory with the multiply-add: a step of the state's tile is 22 instructions for 16
+//      multiply-adds, not 26. On Intel Cascade Lake (32 KiB L1, four instructions a cycle), others busy on the same cores, so that the tiles alone
+//      reach 62 to 65 %: 16,16 66.8 to 69.9, 16^2 63.0 to 65.9, 32,32 74.7 to 76.3 % (medians of the best of 40 alternating runs, one
+//      thread, one head; in restless minutes 4 to 9 points), fused, BNHD, 16^2, 6 heads 47 to 48 %. All but every fourth row: no better. The
+//      first half of the rows instead of every other one: half as much. Not timed on AMD or Sapphire Rapids. Tiles of 9 x 48 gain 12 %
+//      where the state's alone runs here, 4 % where the output's does; these rows gain 8 and 9 %, and change no layout.
 // Ranks 16,16 at other widths of values, version 6: dv 16 81 %, 64 91 %, 80 92 %, 96 93 %, 256 93 %; at dv = 1 the panels are
 // the work (9 ms for 4096 tokens of 12 heads, as at 16).
 // Also (Zen 5, version 4): AVX2 reaches 95 % of its own, lower peak, the baseline 65 % (its peak counts a multiply and an add as two). float16
@@ -115,9 +121,15 @@ HLA_INLINE void add_product(vf (&tile)[kRows][kVectors], const float* column, in
   for (int c = 0; c < kVectors; ++c) value[c] = load(row + c * kLanes);
 #pragma GCC unroll 16
   for (int64_t r = 0; r < kRows; ++r) {
-    const vf x = splat(column[r * stride]);
+    // Every other number straight from memory: all of them would take more reads than a core makes in the time of the products.
+    if (kReadsNumbers && r % 2 == 0) {
 #pragma GCC unroll 2
-    for (int c = 0; c < kVectors; ++c) tile[r][c] += x * value[c];
+      for (int c = 0; c < kVectors; ++c) add_scaled(tile[r][c], column + r * stride, value[c]);
+    } else {
+      const vf x = splat(column[r * stride]);
+#pragma GCC unroll 2
+      for (int c = 0; c < kVectors; ++c) tile[r][c] += x * value[c];
+    }
   }
 }
 
