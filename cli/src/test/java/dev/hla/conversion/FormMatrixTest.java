@@ -36,6 +36,8 @@ import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.parallel.Execution;
+import org.junit.jupiter.api.parallel.ExecutionMode;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
@@ -65,6 +67,7 @@ class FormMatrixTest {
 
   @ParameterizedTest(name = "{0}")
   @MethodSource("cells")
+  @Execution(ExecutionMode.CONCURRENT)
   void isFoundAsWhatItIs(AttentionSpec cell) {
     AttentionModel model = AttentionModel.of(cell);
     SiteReport report = Conversion.find(model.model());
@@ -89,6 +92,7 @@ class FormMatrixTest {
 
   @ParameterizedTest(name = "{0}")
   @MethodSource("cells")
+  @Execution(ExecutionMode.CONCURRENT)
   void runsBeforehand(AttentionSpec cell) {
     AttentionModel model = AttentionModel.of(cell);
     Map<String, Tensor> inputs = fed(cell, model.inputs(AttentionSpec.FIRST, 1));
@@ -103,6 +107,7 @@ class FormMatrixTest {
 
   @ParameterizedTest(name = "{0}")
   @MethodSource("convertibleCells")
+  @Execution(ExecutionMode.CONCURRENT)
   void convertsIntoTheDefinition(AttentionSpec cell) {
     AttentionModel model = AttentionModel.of(cell);
     Conversion conversion = Conversion.of(model.model());

@@ -11,6 +11,8 @@ import dev.hla.testdata.graph.VideoModel;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import org.junit.jupiter.api.parallel.Execution;
+import org.junit.jupiter.api.parallel.ExecutionMode;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -30,6 +32,7 @@ class KindsTest {
 
   @ParameterizedTest(name = "{0} dynamic {1} opset {2}")
   @MethodSource("models")
+  @Execution(ExecutionMode.CONCURRENT)
   void kindsAreToldByTracing(VideoModel kind, boolean dynamic, long opset) {
     VideoModel.Built built = kind.build(dynamic, opset);
     SiteReport report = Conversion.find(built.model());
@@ -53,6 +56,7 @@ class KindsTest {
 
   @ParameterizedTest(name = "{0} dynamic {1} opset {2}")
   @MethodSource("models")
+  @Execution(ExecutionMode.CONCURRENT)
   void theyConvertAndRunAlike(VideoModel kind, boolean dynamic, long opset) {
     VideoModel.Built built = kind.build(dynamic, opset);
     Conversion conversion = Conversion.of(built.model());
