@@ -224,7 +224,7 @@ final class AttentionNodes {
 
     /** What becomes of one head: of slices of the tensors, of the parameters of its maps, and of what it is given besides. */
     @FunctionalInterface
-    private interface Head {
+    private interface HeadBody {
       List<String> build(FunctionBody body, List<String> of, List<String> queryMap, List<String> keyMap, List<String> given);
     }
 
@@ -233,7 +233,7 @@ final class AttentionNodes {
      *
      * @param given int64 tensors, the first axis that of the heads
      */
-    private List<String> heads(FunctionBody b, String way, List<String> given, Head work) {
+    private List<String> heads(FunctionBody b, String way, List<String> given, HeadBody work) {
       List<String> tensors = tensors();
       List<String> parameters = Stream.concat(queries.parameters.stream(), keys.parameters.stream()).toList();
       return b.scan("batch", List.of(), tensors, List.of(), outputs("all_" + way), 3, (batch, none, ofBatch) ->
@@ -252,8 +252,8 @@ final class AttentionNodes {
 
     private List<String> headByHead(FunctionBody b) {
       List<String> chunks = Stream.concat(
-          new ChunkNodes(b, "query", sizes.queries, count, sizes.valueDim).forEach(b, sizes.heads).stream(),
-          new ChunkNodes(b, "key", sizes.keys, count, sizes.valueDim).forEach(b, sizes.heads).stream()).toList();
+          new ChunkNodes(b, "query", sizes.queries, count, sizes.valueDim).repeated(b, sizes.heads).stream(),
+          new ChunkNodes(b, "key", sizes.keys, count, sizes.valueDim).repeated(b, sizes.heads).stream()).toList();
       return heads(b, "formed", chunks, (head, of, queryMap, keyMap, given) -> {
         ChunkNodes.Head queryChunks = new ChunkNodes.Head(head, given.subList(0, ChunkNodes.Head.NUMBER));
         ChunkNodes.Head keyChunks = new ChunkNodes.Head(head, given.subList(ChunkNodes.Head.NUMBER, given.size()));

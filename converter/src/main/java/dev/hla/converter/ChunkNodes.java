@@ -64,8 +64,9 @@ final class ChunkNodes {
    * ONNX Runtime 1.17 forgets that an outer value, or one of the body itself, is still needed when only nested branches need it.
    *
    * @param heads a tensor of one element
+   * @return int64 tensors [heads, ..]
    */
-  List<String> forEach(FunctionBody b, String heads) {
+  List<String> repeated(FunctionBody b, String heads) {
     return forHead.stream().map(each -> b.op(each + "_for_heads", "Expand", b.unsqueeze(each + "_row", each, 0), b.concat("for_heads_shape", 0, heads, b.vector(1)))).toList();
   }
 
@@ -100,7 +101,7 @@ final class ChunkNodes {
 
     /**
      * @param b the body that takes a head
-     * @param given its slices of what {@link ChunkNodes#forEach} gave
+     * @param given its slices of what {@link ChunkNodes#repeated} gave
      */
     Head(FunctionBody b, List<String> given) {
       exact = b.asScalar("exact", b.cast("is_exact", given.get(0), DataType.BOOL));

@@ -257,7 +257,7 @@ final class ProductNodes {
 
   /** Makes something of the operands of the last multiplication, [.., few, tokens] each. */
   @FunctionalInterface
-  private interface Use {
+  private interface OfOperands {
     String build(FunctionBody body, String left, String right);
   }
 
@@ -267,7 +267,7 @@ final class ProductNodes {
    * @param byTable where products are those of rows that a table names
    * @param ofAll where they are those of all pairs of rows
    */
-  private String use(FunctionBody b, String name, Sides sides, Use byTable, Use ofAll) {
+  private String ofOperands(FunctionBody b, String name, Sides sides, OfOperands byTable, OfOperands ofAll) {
     return b.choose(List.of(name), FLOAT, last.byTable,
         table -> table.choose(List.of(name + "_by_table"), FLOAT, last.ofFeatures,
             whole -> List.of(byTable.build(whole, sides.features, sides.features)),
@@ -281,7 +281,7 @@ final class ProductNodes {
    * @param shape [L, D, tokens], at most one of them -1
    */
   String multiply(FunctionBody b, Sides sides, String shape) {
-    String products = use(b, "products", sides,
+    String products = ofOperands(b, "products", sides,
         (t, left, right) -> t.op("by_table", "Mul", t.gather("shorter", left, last.parents, 1), t.gather("extension", right, last.columns, 1)),
         (s, left, right) -> s.op("all_pairs", "Mul", s.unsqueeze("left_as_rows", left, 2), s.unsqueeze("right_as_columns", right, 1)));
     // Not inside: what leaves an If through a Reshape is copied.
@@ -290,7 +290,7 @@ final class ProductNodes {
 
   /** Their sums over the tokens, [L, D, 1]: a small product of the operands, so that they are not all read again. */
   String sums(FunctionBody b, Sides sides) {
-    String sums = use(b, "product_sums", sides, (t, left, right) -> t.gather("sums_by_table", pairSums(t, left, right), last.pairs, 1), this::pairSums);
+    String sums = ofOperands(b, "product_sums", sides, (t, left, right) -> t.gather("sums_by_table", pairSums(t, left, right), last.pairs, 1), this::pairSums);
     return b.unsqueeze("sums_in_column", sums, 2);
   }
 
@@ -305,7 +305,7 @@ final class ProductNodes {
    * @return [L, 1, tokens]
    */
   String totals(FunctionBody b, Sides sides, String column) {
-    return use(b, "totals", sides,
+    return ofOperands(b, "totals", sides,
         (t, left, right) -> {
           // The column as a matrix of shorter monomials and features, 0 where the table has no such product.
           String lead = t.dim("state_lead", t.op("state_column_shape", "Shape", column), 0);

@@ -82,7 +82,7 @@ final class SiteRewriter {
         && maps.activations().stream().allMatch(FUSED_ACTIVATIONS::contains) && castable(wiring.query()) && castable(wiring.key());
   }
 
-  /** The fused node takes tensors of one type; float is cast to the type of the values, which the output has, too, or they are float. */
+  /** Whether it can be cast to the type of the values: the fused node takes tensors of one type. */
   private boolean castable(Operand operand) {
     return operand.type() == type || operand.type() == DataType.FLOAT_VALUE || (type == DataType.FLOAT_VALUE && operand.type() != 0);
   }
