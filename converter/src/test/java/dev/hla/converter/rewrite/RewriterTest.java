@@ -11,6 +11,7 @@ import dev.hla.converter.RankSpec;
 import dev.hla.converter.TinyModel;
 import dev.hla.converter.attention.AttentionFinder;
 import dev.hla.onnx.NodeProto;
+import dev.hla.onnx.TensorProto.DataType;
 import java.util.List;
 import java.util.Set;
 import java.util.stream.Collectors;
@@ -42,6 +43,29 @@ class RewriterTest {
     assertEquals("BHND", fused.getAttributeList().stream().filter(a -> a.getName().equals("layout")).findFirst().orElseThrow().getS().toStringUtf8(),
         "queries, keys and values have heads first, and no Transpose made them so");
     assertEquals(1, m.proto().getFunctionsCount());
+  }
+
+  @Test
+  void floatQueriesAndKeysOfHalfPrecisionValuesAreCastForTheFusedNode() {
+    OnnxModel mixed = new TinyModel().input("x", 1, 4, "tokens", 8).weight("wq", 8, 8).weight("wk", 8, 8).weight("wv", 8, 8)
+        .node("MatMul", List.of("x", "wq"), List.of("q")).node("MatMul", List.of("x", "wk"), List.of("k"))
+        .node("Cast", List.of("x"), List.of("xh"), TinyModel.integer("to", DataType.FLOAT16_VALUE))
+        .node("Cast", List.of("wv"), List.of("wvh"), TinyModel.integer("to", DataType.FLOAT16_VALUE))
+        .node("MatMul", List.of("xh", "wvh"), List.of("v"))
+        .node("Transpose", List.of("k"), List.of("kt"), TinyModel.ints("perm", 0, 1, 3, 2))
+        .node("MatMul", List.of("q", "kt"), List.of("scores"))
+        .node("Softmax", List.of("scores"), List.of("p"), TinyModel.integer("axis", -1))
+        .node("Cast", List.of("p"), List.of("ph"), TinyModel.integer("to", DataType.FLOAT16_VALUE))
+        .node("MatMul", List.of("ph", "v"), List.of("yh"))
+        .node("Cast", List.of("yh"), List.of("y"), TinyModel.integer("to", DataType.FLOAT_VALUE)).output("y", 1, 4, "tokens", 8).model();
+    List<NodeProto> nodes = convert(mixed).proto().getGraph().getNodeList();
+    NodeProto fused = nodes.stream().filter(n -> n.getOpType().equals("FusedHadamardLinearAttention")).findFirst().orElseThrow();
+    for (int i = 0; i < 2; i++) {
+      String input = fused.getInput(i);
+      NodeProto cast = nodes.stream().filter(n -> n.getOutputList().contains(input)).findFirst().orElseThrow();
+      assertEquals("Cast " + List.of("q", "k").get(i) + " " + DataType.FLOAT16_VALUE, cast.getOpType() + " " + cast.getInput(0) + " " + cast.getAttribute(0).getI());
+    }
+    assertEquals("v", fused.getInput(2));
   }
 
   @Test
