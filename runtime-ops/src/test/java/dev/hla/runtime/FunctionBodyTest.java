@@ -19,6 +19,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.parallel.Execution;
+import org.junit.jupiter.api.parallel.ExecutionMode;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -33,6 +35,7 @@ class FunctionBodyTest {
 
   @ParameterizedTest
   @MethodSource("cases")
+  @Execution(ExecutionMode.CONCURRENT)
   void agreesWithTheDefinition(Precision precision, OperatorCase each) throws OrtException {
     double[] actual = run(each, precision, model(each, 17, Tensors.type(precision)));
     double error = HadamardReference.relativeError(each.expected(), actual);
@@ -41,6 +44,7 @@ class FunctionBodyTest {
 
   @ParameterizedTest
   @CsvSource({"8, 11", "8, 12", "8, 13", "8, 14", "8, 15", "9, 16", "9, 18", "10, 21", "11, 23", "13, 26"})
+  @Execution(ExecutionMode.CONCURRENT)
   void speaksTheModelsOpset(int irVersion, int opset) throws OrtException {
     for (String name : List.of("gates before and after", "batch of three", "fourth power, long", "gates only")) {
       OperatorCase each = OperatorCase.GRID.stream().filter(c -> c.name().equals(name)).findFirst().orElseThrow();

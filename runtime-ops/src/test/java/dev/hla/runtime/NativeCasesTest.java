@@ -18,6 +18,8 @@ import java.util.function.Predicate;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.api.parallel.Execution;
+import org.junit.jupiter.api.parallel.ExecutionMode;
 
 /**
  * Runs the kernels without a runtime, in every instruction set of this CPU, every type, both layouts and several cuts:
@@ -31,6 +33,7 @@ class NativeCasesTest {
   @TempDir Path folder;
 
   @Test
+  @Execution(ExecutionMode.CONCURRENT)
   void everyInstructionSetAgreesWithTheReference() throws Exception {
     List<String> command = new ArrayList<>(List.of(BUILD.resolve("hla_case_test").toString()));
     command.addAll(cases(c -> true));
@@ -38,6 +41,7 @@ class NativeCasesTest {
   }
 
   @Test
+  @Execution(ExecutionMode.CONCURRENT)
   void sanitizersFindNothing() throws Exception {
     List<String> command = new ArrayList<>(List.of(SANITIZED.resolve("hla_case_test").toString()));
     command.addAll(cases(NativeCasesTest::small));
@@ -45,6 +49,7 @@ class NativeCasesTest {
   }
 
   @Test
+  @Execution(ExecutionMode.CONCURRENT)
   void valgrindFindsNothing() throws Exception {
     assumeTrue(Stream.of(System.getenv("PATH").split(File.pathSeparator)).anyMatch(p -> Files.isExecutable(Path.of(p, "valgrind"))),
         "valgrind is not on the PATH");
