@@ -98,9 +98,14 @@ class Prepared {
       const Layout weight{1, c.heads, c.depth, c.features(), false};
       const Layout bias{1, c.heads, 1, c.features(), false};
       query_map_ = {call_.query_features, c.queries, (parameters_[0] = tensor(weight, c.query_weight))->data(),
-                    (parameters_[1] = tensor(bias, c.query_bias))->data()};
+                    (parameters_[1] = tensor(bias, c.query_bias))->data(), {}};
       key_map_ = {call_.key_features, c.keys, (parameters_[2] = tensor(weight, c.key_weight))->data(),
-                  (parameters_[3] = tensor(bias, c.key_bias))->data()};
+                  (parameters_[3] = tensor(bias, c.key_bias))->data(), {}};
+      if (c.mask_rows > 0) {
+        key_mask_ = std::make_unique<Device>(c.key_mask.size() * sizeof(float));
+        key_mask_->put(c.key_mask.data(), c.key_mask.size() * sizeof(float));
+        key_map_.mask = c.mask_in(key_mask_->data());
+      }
       call_.feature_element = hla::cuda::mapped_element(tables_, call_, terms, by_warpgroups);
       const int64_t row_bytes = c.features() * hla::cuda::bytes_of(call_.feature_element);
       query_features_ = std::make_unique<Device>(static_cast<size_t>(c.batch * c.heads * c.queries * row_bytes));
@@ -132,7 +137,7 @@ class Prepared {
   int chunks() const { return schedule_->chunks(); }
   bool by_warpgroups() const { return schedule_->by_warpgroups(); }
   bool zones_whole() const {
-    for (const auto* device : {&query_, &key_, &value_, &output_, &words_, &workspace_, &query_features_, &key_features_}) {
+    for (const auto* device : {&query_, &key_, &value_, &output_, &words_, &workspace_, &query_features_, &key_features_, &key_mask_}) {
       if (*device && !(*device)->zones_whole()) return false;
     }
     return true;
@@ -151,7 +156,7 @@ class Prepared {
   const Type& type_;
   RowTables tables_;
   Layout query_layout_, key_layout_, value_layout_, output_layout_;
-  std::unique_ptr<Device> query_, key_, value_, output_, words_, workspace_, query_features_, key_features_, parameters_[4];
+  std::unique_ptr<Device> query_, key_, value_, output_, words_, workspace_, query_features_, key_features_, key_mask_, parameters_[4];
   hla::cuda::MapCall query_map_{}, key_map_{};
   CoreCall call_{};
   std::unique_ptr<CoreSchedule> schedule_;
@@ -163,8 +168,9 @@ std::vector<Case> shapes(bool small) {
     if (!small || std::max(n, m) <= 150) all.push_back(make_case(b, h, n, m, dv, 0, ranks, powers, {}, 1 + static_cast<uint32_t>(all.size())));
   };
   const auto fused = [&](int64_t b, int64_t h, int64_t n, int64_t m, int64_t d, int64_t dv, std::vector<int64_t> ranks,
-                         std::vector<int64_t> powers, std::vector<int64_t> activations) {
-    if (!small || std::max(n, m) <= 150) all.push_back(make_case(b, h, n, m, dv, d, ranks, powers, activations, 1 + static_cast<uint32_t>(all.size())));
+                         std::vector<int64_t> powers, std::vector<int64_t> activations, int64_t mask_rows = 0) {
+    if (small && std::max(n, m) > 150) return;
+    all.push_back(make_case(b, h, n, m, dv, d, ranks, powers, activations, 1 + static_cast<uint32_t>(all.size()), mask_rows));
   };
   core(1, 1, 1, 1, 1, {1}, {1});
   core(1, 2, 7, 7, 24, {16}, {1});
@@ -193,6 +199,8 @@ std::vector<Case> shapes(bool small) {
   fused(1, 2, 300, 600, 128, 128, {16}, {2}, {0});
   fused(1, 1, 33, 17, 300, 40, {33, 2}, {1, 1}, {1, 3});
   fused(1, 1, 20, 300, 16, 8, {70}, {1}, {1});
+  fused(2, 2, 50, 140, 32, 32, {8, 3, 1}, {2, 2, 1}, {0, 0, 1}, 2);
+  fused(2, 1, 50, 140, 16, 24, {6, 5}, {1, 1}, {1, 3}, 1);
   return all;
 }
 

@@ -43,6 +43,9 @@ inline void attend_one(const Case& c, int64_t group, int64_t i, const double* qu
   double denominator = c.epsilon;
   for (int64_t j = 0; j < c.keys; ++j) {
     double weight = 1;
+    if (c.mask_rows > 0) {
+      weight = std::exp(static_cast<double>(c.key_mask[static_cast<size_t>((c.mask_rows == 1 ? 0 : group / c.heads) * c.keys + j)]));
+    }
     int64_t column = 0;
     for (size_t f = 0; f < c.ranks.size(); ++f) {
       double dot = 0;
@@ -60,7 +63,7 @@ inline void attend_one(const Case& c, int64_t group, int64_t i, const double* qu
 
 // Random inputs that are exact in every type; features of odd powers are positive, so that denominators keep their sign.
 inline Case make_case(int64_t batch, int64_t heads, int64_t queries, int64_t keys, int64_t width, int64_t depth,
-                      std::vector<int64_t> ranks, std::vector<int64_t> powers, std::vector<int64_t> activations, uint32_t seed) {
+                      std::vector<int64_t> ranks, std::vector<int64_t> powers, std::vector<int64_t> activations, uint32_t seed, int64_t mask_rows = 0) {
   Case c{};
   c.batch = batch;
   c.heads = heads;
@@ -87,6 +90,9 @@ inline Case make_case(int64_t batch, int64_t heads, int64_t queries, int64_t key
     c.query_bias = numbers(heads * c.features(), 64);
     c.key_weight = numbers(heads * depth * c.features(), bound);
     c.key_bias = numbers(heads * c.features(), 64);
+    c.mask_rows = mask_rows;
+    c.key_mask = numbers(mask_rows * keys, 256);
+    for (size_t i = 0; i < c.key_mask.size(); i += 3) c.key_mask[i] = -INFINITY;
   } else {
     const auto features = [&](int64_t tokens) {
       std::vector<float> all = numbers(groups * tokens * c.features(), 128);

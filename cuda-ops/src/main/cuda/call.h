@@ -14,6 +14,7 @@ struct MapCall {
   int64_t tokens;
   const void* weight;
   const void* bias;
+  KeyMask mask;  // of the keys' side
 };
 
 // Runs kernels in order.

@@ -96,13 +96,13 @@ void CudaNode::run(ort::KernelContext* context, Problem problem) const {
   const StreamBuffer query_features(api(), context, memory_, feature_bytes(sizes.queries));
   const StreamBuffer key_features(api(), context, memory_, feature_bytes(sizes.keys));
   if (mapped) {
-    const auto map = [&](const Rows& x, int64_t tokens, const Map& by, const StreamBuffer& to) {
-      run_maps(launcher, problem.element, sizes, by.width, features(), {x, tokens, by.weight, by.bias},
+    const auto map = [&](const Rows& x, int64_t tokens, const Map& by, const KeyMask& mask, const StreamBuffer& to) {
+      run_maps(launcher, problem.element, sizes, by.width, features(), {x, tokens, by.weight, by.bias, mask},
                activations_of(*by.activations), call.feature_element, to.data());
       return map_rows(to.data(), sizes.heads, tokens, features());
     };
-    call.query_features = map(call.query_features, sizes.queries, problem.query_map, query_features);
-    call.key_features = map(call.key_features, sizes.keys, problem.key_map, key_features);
+    call.query_features = map(call.query_features, sizes.queries, problem.query_map, {}, query_features);
+    call.key_features = map(call.key_features, sizes.keys, problem.key_map, problem.key_mask, key_features);
   }
 
   const CoreSchedule schedule(tables_, words_, call, multiprocessors_, terms, warpgroups_);

@@ -117,7 +117,7 @@ struct Activations {
   Activation kinds[8];
 };
 
-// features = activation(x W + b), computed in float32
+// features = activation(x W + b), masked, computed in float32
 struct MapArgs {
   Rows x;
   const void* weight;  // [heads, depth, features]
@@ -131,6 +131,7 @@ struct MapArgs {
   int32_t token_tiles;
   int32_t column_tiles;
   int64_t tokens;
+  KeyMask mask;
   void* result;    // [group][tokens][features], float32 or
   bool bfloat16;  // rounded to it
 };

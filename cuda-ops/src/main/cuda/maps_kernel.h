@@ -1,11 +1,11 @@
-// Feature maps of the fused operator: z = x W + b for one head, then each factor's activation; 128 tokens by 64 features a
-// block. x and W have as many terms as their type needs to be exact, so bfloat16 costs one product and loses nothing.
+// Feature maps of the fused operator: z = x W + b for one head, then each factor's activation and the mask; 128 tokens by 64
+// features a block. x and W have as many terms as their type needs to be exact, so bfloat16 costs one product and loses nothing.
 //
 // The features go to device memory, N x R float32 numbers, and are read by the passes like given ones: a pass over the
 // maps inside the state pass would repeat them for every 128 rows of the state. For the warpgroup passes they are rounded
 // to bfloat16, half the bytes.
 //
-// ptxas for sm_90: 135 registers for bfloat16, 122 for float16, 136 for float, no spills.
+// ptxas for sm_90: 138 registers for bfloat16, 128 for float16, 138 for float, no spills (135, 122 and 136 without the mask).
 #pragma once
 
 #include "numbers.h"
@@ -58,6 +58,7 @@ HLA_DEVICE void maps_block(const MapArgs& a, unsigned char* shared) {
   const Raw* const x = static_cast<const Raw*>(a.x.data) + group / a.heads * a.x.batch_stride + head * a.x.head_stride;
   const Raw* const weight = static_cast<const Raw*>(a.weight) + head * a.depth * a.features + first_column;
   const Raw* const bias = static_cast<const Raw*>(a.bias) + head * a.features + first_column;
+  const float* const mask = a.mask.data == nullptr ? nullptr : a.mask.data + group / a.heads * a.mask.batch_stride;
   uint16_t* const xs = reinterpret_cast<uint16_t*>(shared);  // [term][token][kMapXPitch]
   uint16_t* const ws = xs + MapShape<T>::kXWords;            // [term][depth][kMapWPitch]
 
@@ -117,8 +118,8 @@ HLA_DEVICE void maps_block(const MapArgs& a, unsigned char* shared) {
         const int column = n * 8 + in_quad * 2 + i % 2;
         if (token >= a.tokens || column >= columns) continue;
         const int64_t at = (group * a.tokens + token) * a.features + first_column + column;
-        const float feature =
-            activate(sums[n][m][i] + T::read(bias[column]), activation_of(a.activations, first_column + column));
+        float feature = activate(sums[n][m][i] + T::read(bias[column]), activation_of(a.activations, first_column + column));
+        if (mask != nullptr) feature *= expf(mask[token * a.mask.token_stride] * a.mask.share);
         if (a.bfloat16) {
           static_cast<uint16_t*>(a.result)[at] = Bfloat16::round(feature);
         } else {

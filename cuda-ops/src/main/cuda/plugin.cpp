@@ -26,7 +26,7 @@ void answer_to(uint32_t version, const ort::Api* api, CudaAnswer& answer) {
     return;
   }
   set_shape_inference_api(api);
-  for (const auto& of_one_name : {typed_operators<CoreKernel<CudaNode>>(), typed_operators<FusedKernel<CudaNode>>()}) {
+  for (const auto& of_one_name : {typed_operators<make_typed_op<CoreKernel<CudaNode>>>(), fused_typed_operators<CudaNode>()}) {
     operators.insert(operators.end(), of_one_name.begin(), of_one_name.end());
   }
   answer.operators = operators.data();

@@ -165,6 +165,7 @@ void run_maps(Launcher& launcher, Element element, const Sizes& sizes, int64_t d
   args.token_tiles = small(ceil_div(call.tokens, kMapTokens), "the number of tokens");
   args.column_tiles = small(ceil_div(features, kMapColumns), "the number of features");
   args.tokens = call.tokens;
+  args.mask = call.mask;
   args.result = result;
   args.bfloat16 = result_element == Element::kBfloat16;
   launcher.maps(element, blocks(groups * args.token_tiles * args.column_tiles, "tiles of tokens"), map_shared_bytes(element),

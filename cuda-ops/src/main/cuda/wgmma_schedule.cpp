@@ -136,7 +136,7 @@ void WgmmaSchedule::run(Launcher& launcher, void* workspace) const {
 bool run_wgmma_maps(Launcher& launcher, Element element, const Sizes& sizes, int64_t depth, int64_t features, const MapCall& call,
                     const Activations& activations, void* result) {
   if (element != Element::kBfloat16 || depth % 32 != 0 || depth > 256 || features % 8 != 0 || features > kBlockColumns ||
-      !aligned(call.x, element, depth, 16) || !aligned({call.weight, 0, 0, 0}, element, features, 16)) {
+      call.mask.data != nullptr || !aligned(call.x, element, depth, 16) || !aligned({call.weight, 0, 0, 0}, element, features, 16)) {
     return false;
   }
   for (int32_t i = 0; i < activations.count; ++i) {

@@ -1,9 +1,10 @@
 // Cases of the operators, as a file or made up, and tensors of the three types in both layouts.
 //
-// A file is what EmulatedKernelsTest writes, little-endian: int64 batch, heads, queries, keys, value width, depth, number of
-// factors, ranks, powers, activations (numbers of hla::Activation); float64 epsilon; float32 inputs; float64 expected
-// output. With depth 0 the inputs are the core operator's (query features, key features, value), else the fused one's
-// (query, key, value, query weight, query bias, key weight, key bias), query and key with `depth` columns.
+// A file is what EmulatedKernelsTest writes, little-endian: int64 batch, heads, queries, keys, value width, depth, rows of the
+// mask, number of factors, ranks, powers, activations (numbers of hla::Activation); float64 epsilon; float32 inputs; float64
+// expected output. With depth 0 the inputs are the core operator's (query features, key features, value), else the fused one's
+// (query, key, value, query weight, query bias, key weight, key bias, key mask), query and key with `depth` columns. The mask
+// has a row for each batch entry, or one, or none.
 #pragma once
 
 #include <cmath>
@@ -22,16 +23,27 @@ namespace cases {
 using hla::Element;
 
 struct Case {
-  int64_t batch, heads, queries, keys, width, depth;
+  int64_t batch, heads, queries, keys, width, depth, mask_rows;
   std::vector<int64_t> ranks, powers, activations;
   double epsilon;
-  std::vector<float> query, key, value, query_weight, query_bias, key_weight, key_bias;
+  std::vector<float> query, key, value, query_weight, query_bias, key_weight, key_bias, key_mask;
   std::vector<double> expected;
 
   int64_t features() const {
     int64_t sum = 0;
     for (int64_t rank : ranks) sum += rank;
     return sum;
+  }
+  // How often a key's features stand in a weight.
+  int64_t degree() const {
+    int64_t sum = 0;
+    for (int64_t power : powers) sum += power;
+    return sum;
+  }
+  // The mask, its numbers in memory where the kernel reads it.
+  hla::KeyMask mask_in(const void* memory) const {
+    if (mask_rows == 0) return {};
+    return {static_cast<const float*>(memory), mask_rows == 1 ? 0 : keys, 1, 1.0f / static_cast<float>(degree())};
   }
   hla::cuda::Activations activation_runs() const {
     hla::cuda::Activations runs{static_cast<int32_t>(ranks.size()), {}, {}};
@@ -57,16 +69,17 @@ inline Case read_case(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
   if (!in) throw std::runtime_error("cannot open it");
   Case c{};
-  const auto sizes = read<int64_t>(in, 7);
+  const auto sizes = read<int64_t>(in, 8);
   c.batch = sizes[0];
   c.heads = sizes[1];
   c.queries = sizes[2];
   c.keys = sizes[3];
   c.width = sizes[4];
   c.depth = sizes[5];
-  c.ranks = read<int64_t>(in, sizes[6]);
-  c.powers = read<int64_t>(in, sizes[6]);
-  c.activations = read<int64_t>(in, sizes[6]);
+  c.mask_rows = sizes[6];
+  c.ranks = read<int64_t>(in, sizes[7]);
+  c.powers = read<int64_t>(in, sizes[7]);
+  c.activations = read<int64_t>(in, sizes[7]);
   c.epsilon = read<double>(in, 1)[0];
   const int64_t groups = c.batch * c.heads;
   const int64_t columns = c.depth > 0 ? c.depth : c.features();
@@ -78,6 +91,7 @@ inline Case read_case(const std::string& path) {
     c.query_bias = read<float>(in, c.heads * c.features());
     c.key_weight = read<float>(in, c.heads * c.depth * c.features());
     c.key_bias = read<float>(in, c.heads * c.features());
+    c.key_mask = read<float>(in, c.mask_rows * c.keys);
   }
   c.expected = read<double>(in, groups * c.queries * c.width);
   return c;

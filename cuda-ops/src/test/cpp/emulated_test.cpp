@@ -87,15 +87,17 @@ std::vector<unsigned char> attend(const Case& c, const RowTables& tables, const 
     const auto key_weight = parameters(c.depth, c.key_weight);
     const auto key_bias = parameters(1, c.key_bias);
     call.feature_element = hla::cuda::mapped_element(tables, call, terms, s.warpgroups);
-    const auto map = [&](Tensor& x, int64_t tokens, Tensor& weight, Tensor& bias, std::unique_ptr<Guarded>& features) {
+    const auto key_mask = copy_of(c.key_mask);
+    const auto map = [&](Tensor& x, int64_t tokens, Tensor& weight, Tensor& bias, const hla::KeyMask& mask,
+                         std::unique_ptr<Guarded>& features) {
       features = std::make_unique<Guarded>(c.batch * c.heads * tokens * c.features() * hla::cuda::bytes_of(call.feature_element), 16);
       std::memset(features->data(), 0xff, features->size());
-      run_maps(launcher, s.type.element, sizes, c.depth, c.features(), {x.rows(), tokens, weight.data(), bias.data()},
+      run_maps(launcher, s.type.element, sizes, c.depth, c.features(), {x.rows(), tokens, weight.data(), bias.data(), mask},
                c.activation_runs(), call.feature_element, features->data());
       return hla::cuda::map_rows(features->data(), c.heads, tokens, c.features());
     };
-    call.query_features = map(query, c.queries, *query_weight, *query_bias, query_features);
-    call.key_features = map(key, c.keys, *key_weight, *key_bias, key_features);
+    call.query_features = map(query, c.queries, *query_weight, *query_bias, {}, query_features);
+    call.key_features = map(key, c.keys, *key_weight, *key_bias, c.mask_in(key_mask->data()), key_features);
   }
 
   const CoreSchedule schedule(tables, reinterpret_cast<const int32_t*>(words->data()), call, s.multiprocessors, terms,

@@ -257,6 +257,7 @@ void bench(const Options& options, const hla::Kernel& kernel, Threads& threads) 
                          1e-6f,
                          {},
                          {},
+                         {},
                          nullptr,
                          nullptr};
     if (options.map > 0) problem.query_map = problem.key_map = {weight.data(), bias.data(), options.map, &activations};

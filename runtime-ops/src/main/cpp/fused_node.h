@@ -3,7 +3,7 @@
 //
 // layout BHND: tensors [B,H,tokens,width]. BNHD: [B,tokens,H,width], or packed [B,tokens,H*width] with num_heads.
 // Each of query, key and value may be packed or not; the output is as the query. Attribute activations is one string,
-// such as "softplus,identity".
+// such as "softplus,identity". The optional last input is float whatever the type is.
 #pragma once
 
 #include "hadamard_node.h"
@@ -17,22 +17,24 @@ class FusedKernel : public Node {
   using Node::fail;
   using Node::features;
   static constexpr const char* kName = "FusedHadamardLinearAttention";
-  static constexpr size_t kInputs = 7;
+  static constexpr size_t kInputs = 8;
+  static constexpr size_t kMask = 7;
 
   FusedKernel(const ort::Api* table, const NodeInfo& node, ort::ElementType type)
       : Node(table, node, type), tokens_first_(read_layout(node)), activations_(read_activations(node)) {
     if (node.integer("num_heads", heads_) && heads_ < 1) {
       node.fail("attribute num_heads: expected a number from 1, came " + std::to_string(heads_));
     }
-    for (size_t i = 0; i < kInputs; ++i) {
+    for (int64_t power : node.ints("powers")) degree_ += power;
+    for (size_t i = 0; i < kMask; ++i) {
       const Dims stated = node.stated_input(i);
       if (!stated.empty()) check_rank(i, stated);
     }
   }
 
   void compute(ort::KernelContext* context) const {
-    Tensor tensors[kInputs];
-    for (size_t i = 0; i < kInputs; ++i) {
+    Tensor tensors[kMask];
+    for (size_t i = 0; i < kMask; ++i) {
       tensors[i] = input(api(), context, i);
       check_rank(i, tensors[i].dims);
     }
@@ -50,6 +52,13 @@ class FusedKernel : public Node {
     expect(4, query_bias.dims, {q.heads, features()});
     expect(5, key_weight.dims, {q.heads, k.width, features()});
     expect(6, key_bias.dims, {q.heads, features()});
+    const Tensor mask = optional_input(api(), context, kMask);
+    const Dims& mask_dims = mask.dims;
+    // A mask of no keys has no memory either.
+    const bool masked = mask.data != nullptr;
+    if (masked && (mask_dims.size() != 2 || (mask_dims[0] != 1 && mask_dims[0] != k.batch) || (mask_dims[1] != 1 && mask_dims[1] != k.tokens))) {
+      fail(kInputNames[kMask], to_string({k.batch, k.tokens}) + ", or 1 in place of a size, to fit key", mask_dims);
+    }
 
     Dims out = query.dims;
     out.back() = query.dims.size() == 3 ? q.heads * v.width : v.width;
@@ -66,6 +75,10 @@ class FusedKernel : public Node {
     problem.output = view(result.data, {q.batch, q.heads, q.tokens, v.width});
     problem.query_map = {query_weight.data, query_bias.data, q.width, &activations_};
     problem.key_map = {key_weight.data, key_bias.data, k.width, &activations_};
+    if (masked) {
+      problem.key_mask = {static_cast<const float*>(mask.data), mask_dims[0] == 1 ? 0 : mask_dims[1], mask_dims[1] == 1 ? 0 : 1,
+                          1.0f / static_cast<float>(degree_)};
+    }
     this->run(context, problem);
   }
 
@@ -75,7 +88,7 @@ class FusedKernel : public Node {
   };
 
   static constexpr const char* kInputNames[kInputs] = {"query",      "key",        "value",   "query_weight",
-                                                       "query_bias", "key_weight", "key_bias"};
+                                                       "query_bias", "key_weight", "key_bias", "key_mask"};
 
   static bool read_layout(const NodeInfo& node) {
     const std::string layout = node.text("layout");
@@ -151,7 +164,13 @@ class FusedKernel : public Node {
 
   bool tokens_first_;
   std::vector<ActivationRun> activations_;
-  int64_t heads_ = 0;  // attribute num_heads, 0 where there is none
+  int64_t heads_ = 0;   // attribute num_heads, 0 where there is none
+  int64_t degree_ = 0;  // sum of powers: how often a key's features stand in a weight
 };
+
+template <typename Node>
+std::vector<const ort::CustomOp*> fused_typed_operators() {
+  return typed_operators<make_typed_op_of_optional_float<FusedKernel<Node>>>();
+}
 
 }  // namespace hla

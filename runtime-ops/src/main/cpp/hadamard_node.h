@@ -88,10 +88,22 @@ TypedOp make_typed_op(ort::ElementType type) {
   return op;
 }
 
+// The same where the last input may be left out, and is float whatever the type is.
 template <typename OpKernel>
+TypedOp make_typed_op_of_optional_float(ort::ElementType type) {
+  static constexpr size_t kLast = OpKernel::kInputs - 1;
+  TypedOp op = make_typed_op<OpKernel>(type);
+  op.GetInputType = [](const ort::CustomOp* self, size_t i) {
+    return i == kLast ? ort::kFloat : static_cast<const TypedOp*>(self)->type;
+  };
+  op.GetInputCharacteristic = [](const ort::CustomOp*, size_t i) { return i == kLast ? ort::kOptional : ort::kRequired; };
+  return op;
+}
+
+// The operators of the three types that `kMake` makes.
+template <TypedOp (*kMake)(ort::ElementType)>
 std::vector<const ort::CustomOp*> typed_operators() {
-  static const TypedOp ops[] = {make_typed_op<OpKernel>(ort::kFloat), make_typed_op<OpKernel>(ort::kFloat16),
-                                make_typed_op<OpKernel>(ort::kBfloat16)};
+  static const TypedOp ops[] = {kMake(ort::kFloat), kMake(ort::kFloat16), kMake(ort::kBfloat16)};
   return {&ops[0], &ops[1], &ops[2]};
 }
 

@@ -7,8 +7,8 @@
 
 namespace hla {
 
-std::vector<const ort::CustomOp*> core_operators() { return typed_operators<CoreKernel<CpuNode>>(); }
-std::vector<const ort::CustomOp*> fused_operators() { return typed_operators<FusedKernel<CpuNode>>(); }
+std::vector<const ort::CustomOp*> core_operators() { return typed_operators<make_typed_op<CoreKernel<CpuNode>>>(); }
+std::vector<const ort::CustomOp*> fused_operators() { return fused_typed_operators<CpuNode>(); }
 std::vector<const ort::CustomOp*> streaming_operators() { return streaming_typed_operators<CpuNode>(); }
 
 }  // namespace hla

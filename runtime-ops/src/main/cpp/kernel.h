@@ -58,6 +58,15 @@ struct FeatureMap {
   int64_t activation_count;
 };
 
+// What is added to the logarithms of keys' weights, as a softmax mask is added to scores: each feature of a key carries the
+// factor exp(number * share), where share is 1 over the degree in which features make a weight. Null: nothing.
+struct KeyMask {
+  const float* data;
+  int64_t batch_stride;  // 0 where one row is for all batch entries
+  int64_t token_stride;  // 0 where one number is for all tokens
+  float share;
+};
+
 // Adds nothing, overwrites: state = sum over tokens of row(t) x [value(t), 1], weights applied. Of several heads, which take
 // turns every hundred tokens or so: for rows that hold the heads side by side.
 struct StateJob {
@@ -68,6 +77,7 @@ struct StateJob {
   int64_t value_width;  // dv
   ConstRows features;  // or x, where there is a map
   FeatureMap map;
+  KeyMask mask;  // from this batch entry and its first token on
   ConstRows value;
   float* state;
   int64_t state_stride;  // floats from one head's state to the next

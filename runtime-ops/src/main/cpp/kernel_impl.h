@@ -278,10 +278,22 @@ HLA_INLINE Prefetcher prefetch_rows(const ConstRows& rows, int64_t width, const 
           width * size, next.tokens, calls};
 }
 
+// Masks the features of a state chunk, in node rows 1 .. R.
+HLA_INLINE void mask_nodes(const KeyMask& mask, int64_t first, int64_t tokens, const PlanView& plan, float* nodes, int64_t stride) {
+  for (int64_t v = 0; v < tokens; v += kLanes) {
+    float numbers[kLanes] = {};
+    for (int64_t t = 0; t < smaller(kLanes, tokens - v); ++t) numbers[t] = mask.data[(first + v + t) * mask.token_stride];
+    const vf factor = exponential(load(numbers) * mask.share);
+    float* row = nodes + stride + v;
+    for (int64_t f = 0; f < plan.features; ++f, row += stride) store(row, load(row) * factor);
+  }
+}
+
 // Features of tokens to node rows: given ones, or mapped ones.
 template <typename E>
 void prepare_nodes(const ConstRows& rows, const FeatureMap& map, const MapScratch& map_scratch, int64_t head,
-                   int64_t first, int64_t tokens, int64_t per_tile, const PlanView& plan, float* nodes, int64_t stride) {
+                   int64_t first, int64_t tokens, int64_t per_tile, const PlanView& plan, const KeyMask& mask, float* nodes,
+                   int64_t stride) {
   const int64_t lanes = (tokens + per_tile - 1) / per_tile * kLanes;
   if (map.weight == nullptr) {
     load_features<E>(rows, head, first, tokens, per_tile, plan, nodes, stride);
@@ -292,6 +304,7 @@ void prepare_nodes(const ConstRows& rows, const FeatureMap& map, const MapScratc
     // Only a state chunk's lanes are its tokens in order; of an output group the lanes beyond a tile's tokens are unused.
     activate_nodes(map, nodes, stride, lanes, per_tile == kLanes ? tokens : lanes);
   }
+  if (mask.data != nullptr) mask_nodes(mask, first, tokens, plan, nodes, stride);
   build_inner(plan, nodes, stride, lanes);
 }
 
@@ -415,7 +428,7 @@ void state_pass(const StateJob& job) {
     for (int64_t head = 0; head < job.heads; ++head) {
       float* const head_state = job.state + head * job.state_stride;
       float* const denominators = head_state + rows * cols.padded;
-      prepare_nodes<E>(job.features, job.map, map_scratch, head, first, tokens, kLanes, plan, nodes, chunk);
+      prepare_nodes<E>(job.features, job.map, map_scratch, head, first, tokens, kLanes, plan, job.mask, nodes, chunk);
       pack_values<E>(job.value, head, first, tokens, job.value_width, packed, chunk);
 
       const Next next(head, job.heads, first, chunk, job.tokens);
@@ -584,7 +597,7 @@ void output_pass(const OutputJob& job) {
     const float* const denominators = head_state + rows * cols.padded;
     const int64_t tokens = smaller(step, job.tokens - first);
     const int64_t tiles = (tokens + kOutputTokens - 1) / kOutputTokens;
-    prepare_nodes<E>(job.features, job.map, map_scratch, head, first, tokens, kOutputTokens, plan, nodes, stride);
+    prepare_nodes<E>(job.features, job.map, map_scratch, head, first, tokens, kOutputTokens, plan, KeyMask{}, nodes, stride);
     for (int64_t t = 0; t < tiles; ++t) store(totals + t * kLanes, vf{});
 
     const int64_t calls = (plan.size + block_rows - 1) / block_rows * cols.blocks * tiles * segments(block_rows);

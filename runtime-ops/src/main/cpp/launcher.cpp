@@ -88,6 +88,8 @@ class Call {
     job.tokens = end - begin;
     job.value_width = problem_.value_width;
     job.map = map_of(problem_.key_map, h);
+    job.mask = problem_.key_mask;
+    if (job.mask.data != nullptr) job.mask.data += b * job.mask.batch_stride + begin * job.mask.token_stride;
     job.features = {at(problem_.key_features, problem_.element, b, h, begin), problem_.key_features.token_stride,
                     problem_.key_features.head_stride};
     job.value = {at(problem_.value, problem_.element, b, h, begin), problem_.value.token_stride,

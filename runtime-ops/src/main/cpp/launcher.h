@@ -41,6 +41,7 @@ struct Problem {
   float epsilon;
   Map query_map;
   Map key_map;
+  KeyMask key_mask;
   // States carried from call to call, dense [B][H][D][dv + 1] float32; null for none. What is in `state_in` counts as keys
   // that came before; `state_out` takes those and the keys of this call. The two may be one.
   const float* state_in;

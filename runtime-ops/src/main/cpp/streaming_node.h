@@ -35,14 +35,7 @@ class StreamingKernel : public CoreKernel<Node> {
 // One of three types, with a state that is float whatever the type is.
 template <typename Node>
 TypedOp make_streaming_op(ort::ElementType type) {
-  using OpKernel = StreamingKernel<Node>;
-  TypedOp op = make_typed_op<OpKernel>(type);
-  op.GetInputType = [](const ort::CustomOp* self, size_t i) {
-    return i == OpKernel::kState ? ort::kFloat : static_cast<const TypedOp*>(self)->type;
-  };
-  op.GetInputCharacteristic = [](const ort::CustomOp*, size_t i) {
-    return i == OpKernel::kState ? ort::kOptional : ort::kRequired;
-  };
+  TypedOp op = make_typed_op_of_optional_float<StreamingKernel<Node>>(type);
   op.GetOutputTypeCount = [](const ort::CustomOp*) -> size_t { return 2; };
   op.GetOutputType = [](const ort::CustomOp* self, size_t i) {
     return i == 1 ? ort::kFloat : static_cast<const TypedOp*>(self)->type;
@@ -60,9 +53,7 @@ TypedOp make_streaming_op(ort::ElementType type) {
 
 template <typename Node>
 std::vector<const ort::CustomOp*> streaming_typed_operators() {
-  static const TypedOp ops[] = {make_streaming_op<Node>(ort::kFloat), make_streaming_op<Node>(ort::kFloat16),
-                                make_streaming_op<Node>(ort::kBfloat16)};
-  return {&ops[0], &ops[1], &ops[2]};
+  return typed_operators<make_streaming_op<Node>>();
 }
 
 }  // namespace hla

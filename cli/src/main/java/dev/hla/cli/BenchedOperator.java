@@ -144,7 +144,7 @@ enum BenchedOperator {
     DataType type = DataType.forNumber(onnx(s.type()));
     return switch (this) {
       case HADAMARD_FUNCTION -> List.of(HadamardFunction.core(OPSET, type));
-      case FUSED_FUNCTION -> List.of(HadamardFunction.fused(OPSET, type, List.of(activations(ranks))));
+      case FUSED_FUNCTION -> List.of(HadamardFunction.fused(OPSET, type, List.of(activations(ranks)), false));
       default -> List.of();
     };
   }

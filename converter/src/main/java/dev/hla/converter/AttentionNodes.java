@@ -5,6 +5,7 @@ import static dev.hla.converter.FunctionBody.Kind.FLOAT;
 import dev.hla.converter.FunctionBody.Carried;
 import dev.hla.converter.ProductNodes.Sides;
 import java.util.List;
+import java.util.Objects;
 import java.util.function.Function;
 import java.util.stream.Stream;
 
@@ -76,8 +77,9 @@ final class AttentionNodes {
    * @param rows [B, H, tokens, d] in float
    * @param maps how features come of rows; null if the rows are features
    * @param parameters what that takes: tensors [H, ..] in float
+   * @param factor what all features of a token are multiplied with, [B, H, tokens] in float; null for nothing
    */
-  record Side(String rows, MapNodes maps, List<String> parameters) {
+  record Side(String rows, MapNodes maps, List<String> parameters, String factor) {
     private String features(FunctionBody b, String ofRows, List<String> with) {
       return maps == null ? ofRows : maps.features(b, ofRows, with);
     }
@@ -203,7 +205,7 @@ final class AttentionNodes {
       // A key of zeros changes nothing, and there is one even where there are none.
       String oneMore = b.vector(0, 0, 0, 0, 1, 0);
       return b.scan("batch", List.of(), tensors(), List.of(), outputs("together"), 3, (batch, none, of) -> {
-        String keyFeatures = batch.op("one_more_key", "Pad", keys.features(batch, of.get(1), keys.parameters), oneMore);
+        String keyFeatures = batch.op("one_more_key", "Pad", keyFeatures(batch, of, keys.parameters), oneMore);
         Sides keySides = sides(batch, keyFeatures);
         String sums = numerators(batch, keySides, shape, batch.op("one_more_value", "Pad", of.get(2), oneMore));
         State state = weighted(batch, new State(sums, products.sums(batch, keySides)), before == null ? null : of.get(3));
@@ -218,8 +220,15 @@ final class AttentionNodes {
       return products.sides(b, b.transpose("columns_together", features, 0, 2, 1));
     }
 
+    /** What is taken slice by slice; the states before and the factors of keys never meet, so either is the fourth. */
     private List<String> tensors() {
-      return before == null ? List.of(queries.rows, keys.rows, values) : List.of(queries.rows, keys.rows, values, before);
+      return Stream.of(queries.rows, keys.rows, values, before, keys.factor).filter(Objects::nonNull).toList();
+    }
+
+    /** Features [.., tokens, R] of keys, with their factors from the slices {@code of} the tensors. */
+    private String keyFeatures(FunctionBody b, List<String> of, List<String> map) {
+      String features = keys.features(b, of.get(1), map);
+      return keys.factor == null ? features : b.op("masked_features", "Mul", features, b.unsqueeze("key_factor", of.get(3), -1));
     }
 
     /** What becomes of one head: of slices of the tensors, of the parameters of its maps, and of what it is given besides. */
@@ -247,7 +256,7 @@ final class AttentionNodes {
     /** Of features that are the products: nothing is formed. */
     private List<String> plainHeads(FunctionBody b) {
       return heads(b, "plain", List.of(), (head, of, queryMap, keyMap, none) ->
-          plainHead(head, queries.features(head, of.get(0), queryMap), keys.features(head, of.get(1), keyMap), of.get(2)));
+          plainHead(head, queries.features(head, of.get(0), queryMap), keyFeatures(head, of, keyMap), of.get(2)));
     }
 
     private List<String> headByHead(FunctionBody b) {
@@ -257,7 +266,7 @@ final class AttentionNodes {
       return heads(b, "formed", chunks, (head, of, queryMap, keyMap, given) -> {
         ChunkNodes.Head queryChunks = new ChunkNodes.Head(head, given.subList(0, ChunkNodes.Head.NUMBER));
         ChunkNodes.Head keyChunks = new ChunkNodes.Head(head, given.subList(ChunkNodes.Head.NUMBER, given.size()));
-        State state = weighted(head, headState(head, keyChunks, of.get(1), keyMap, of.get(2)), before == null ? null : of.get(3));
+        State state = weighted(head, headState(head, keyChunks, of, keyMap), before == null ? null : of.get(3));
         String rows = headRows(head, queryChunks, of.get(0), queryMap, state);
         return before == null ? List.of(rows)
             : List.of(rows, head.op("head_state", "Reshape", joined(head, state), head.concat("head_state_shape", 0, count, f.vector(-1))));
@@ -265,21 +274,27 @@ final class AttentionNodes {
     }
 
     /** The operands of the products of one head, [chunks, few, tokens of a chunk]. */
-    private Sides sides(FunctionBody b, ChunkNodes.Head chunks, String name, Side side, String rows, List<String> map) {
-      return products.sides(b, chunks.columns(b, name, rows, (e, all) -> side.features(e, all, map), (e, cut) -> side.columns(e, cut, map)));
+    private Sides sides(FunctionBody b, ChunkNodes.Head chunks, String name, Side side, String rows, String factor, List<String> map) {
+      String columns = chunks.columns(b, name, rows, (e, all) -> side.features(e, all, map), (e, cut) -> side.columns(e, cut, map));
+      if (factor != null) {
+        String row = chunks.columns(b, name + "_factor", b.unsqueeze(name + "_factor_rows", factor, 1),
+            (e, all) -> all, (e, cut) -> e.transpose(name + "_factor_row", cut, 0, 2, 1));
+        columns = b.op(name + "_masked_columns", "Mul", columns, row);
+      }
+      return products.sides(b, columns);
     }
 
     private static List<String> groups(FunctionBody b, ChunkNodes.Head chunks, String name, Sides sides) {
       return sides.all().stream().map(each -> chunks.groups(b, name + "_groups", each)).toList();
     }
 
-    private State headState(FunctionBody b, ChunkNodes.Head chunks, String rows, List<String> map, String values) {
-      Sides sides = sides(b, chunks, "key", keys, rows, map);
+    private State headState(FunctionBody b, ChunkNodes.Head chunks, List<String> of, List<String> map) {
+      Sides sides = sides(b, chunks, "key", keys, of.get(1), keys.factor == null ? null : of.get(3), map);
       List<Carried> sum = List.of(new Carried("numerator_sum", FLOAT, zeros(b, chunks.valueDim())));
       List<String> tensors = groups(b, chunks, "key", sides);
-      String numerators = chunks.onRows(b, List.of("numerator_state"), values, (w, groups) ->
-          w.scan("key_group", sum, Stream.concat(tensors.stream(), Stream.of(groups)).toList(), List.of(), List.of(), 3, (g, before, of) -> List.of(
-              g.op("next_numerators", "Add", before.get(0), g.reduceSum("group_numerators", numerators(g, Sides.of(of), chunks.productShape(), of.get(Sides.NUMBER)), 0))))).get(0);
+      String numerators = chunks.onRows(b, List.of("numerator_state"), of.get(2), (w, groups) ->
+          w.scan("key_group", sum, Stream.concat(tensors.stream(), Stream.of(groups)).toList(), List.of(), List.of(), 3, (g, before, each) -> List.of(
+              g.op("next_numerators", "Add", before.get(0), g.reduceSum("group_numerators", numerators(g, Sides.of(each), chunks.productShape(), each.get(Sides.NUMBER)), 0))))).get(0);
       return new State(numerators, b.reduceSum("head_denominators", products.sums(b, sides), 0));
     }
 
@@ -301,7 +316,7 @@ final class AttentionNodes {
     }
 
     private String headRows(FunctionBody b, ChunkNodes.Head chunks, String rows, List<String> map, State state) {
-      Sides sides = sides(b, chunks, "query", queries, rows, map);
+      Sides sides = sides(b, chunks, "query", queries, rows, null, map);
       String sums = b.scan("query_group", List.of(), groups(b, chunks, "query", sides), List.of(), List.of("group_sums"), 3, (g, none, of) ->
           List.of(sums(g, Sides.of(of), chunks.productShape(), state.numerators))).get(0);
       return chunks.ratios(b, sums, divisors(b, sides, state));

@@ -5,10 +5,12 @@ import dev.hla.converter.AttentionNodes.Sizes;
 import dev.hla.converter.FunctionBody.Kind;
 import dev.hla.onnx.AttributeProto.AttributeType;
 import dev.hla.onnx.FunctionProto;
+import dev.hla.onnx.NodeProto;
 import dev.hla.onnx.OperatorSetIdProto;
 import dev.hla.onnx.TensorProto.DataType;
 import java.util.Collection;
 import java.util.List;
+import java.util.stream.Stream;
 
 /**
  * The operators of domain ai.hla as model-local functions: plain ONNX that a runtime without the operator library
@@ -43,6 +45,7 @@ public final class HadamardFunction {
    * speaks this version in a model of an older one: constants are no longer nodes when the model's version is imposed.
    */
   private static final long CONSTANT_OPSET = 12;
+  private static final String KEY_MASK = "key_mask";
   private static final List<String> FUSED_INPUTS =
       List.of("query", "key", "value", "query_weight", "query_bias", "key_weight", "key_bias");
 
@@ -103,7 +106,8 @@ public final class HadamardFunction {
 
   /**
    * {@code ai.hla::FusedHadamardLinearAttention} version 1: inputs query, key, value, query_weight [H, d, R], query_bias
-   * [H, R], key_weight, key_bias; attributes ranks, powers, epsilon, activations (one string, the factors' activations
+   * [H, R], key_weight, key_bias and, optional, key_mask, float [B or 1, M or 1], which is added to the logarithm of each
+   * key's weights as a softmax mask is added to scores; attributes ranks, powers, epsilon, activations (one string, the factors' activations
    * with commas between), layout ({@code BHND}: [B, H, tokens, width], or {@code BNHD}: [B, tokens, H, width] or packed
    * [B, tokens, H * width]) and num_heads, which a kernel needs and the function takes from the weights. The output has
    * the layout of the query.
@@ -113,17 +117,24 @@ public final class HadamardFunction {
    * @param opset the version of the ONNX operators that the model imports, as for {@link #core}
    * @param type type of the tensors, as for {@link #core}
    * @param activations every value of the attribute of that name in the file, such as {@code identity,identity,exp}
+   * @param masked whether any node in the file has a key_mask; others do with this body, too, at the cost of a product
    * @throws HlaException if the opset is older than {@link #MIN_OPSET} or an activation is not known
    */
-  public static FunctionProto fused(long opset, DataType type, Collection<String> activations) {
-    FunctionBody body = new FunctionBody(opset, FUSED_INPUTS.toArray(String[]::new));
-    new HadamardFunction(FUSED, opset, type, body).fusedNodes(List.copyOf(activations));
+  public static FunctionProto fused(long opset, DataType type, Collection<String> activations, boolean masked) {
+    List<String> inputs = masked ? Stream.concat(FUSED_INPUTS.stream(), Stream.of(KEY_MASK)).toList() : FUSED_INPUTS;
+    FunctionBody body = new FunctionBody(opset, inputs.toArray(String[]::new));
+    new HadamardFunction(FUSED, opset, type, body).fusedNodes(List.copyOf(activations), masked);
     return function(FUSED, opset, body)
         .setDocString("Hadamard Linear Attention (arXiv 2602.12128) with its feature maps: each factor's slice of x W + b "
             + "passes through its activation; then as HadamardLinearAttention.")
-        .addAllInput(FUSED_INPUTS)
+        .addAllInput(inputs)
         .addAttribute("activations").addAttribute("layout").addAttribute("num_heads")
         .build();
+  }
+
+  /** The tensor that a fused node has for its key mask; "" where it has none. */
+  public static String keyMask(NodeProto fused) {
+    return fused.getInputCount() > FUSED_INPUTS.size() ? fused.getInput(FUSED_INPUTS.size()) : "";
   }
 
   private static FunctionProto.Builder function(String name, long opset, FunctionBody body) {
@@ -145,7 +156,7 @@ public final class HadamardFunction {
         f.dim("keys", valueShape, 2), f.dim("value_dim", valueShape, 3));
     AttentionNodes attention = new AttentionNodes(f, products, sizes);
     AttentionNodes.Result result = attention.attend(
-        epsilon(), new Side(inFloat("query_features"), null, List.of()), new Side(inFloat("key_features"), null, List.of()),
+        epsilon(), new Side(inFloat("query_features"), null, List.of(), null), new Side(inFloat("key_features"), null, List.of(), null),
         inFloat("value"), streaming ? "state" : null);
     f.result("output", "Identity", List.of(), inOutputType(result.rows()));
     if (streaming) {
@@ -163,7 +174,7 @@ public final class HadamardFunction {
     return type == null ? f.op("rows_in_type", "CastLike", rows, "value") : f.cast("rows_in_type", rows, type);
   }
 
-  private void fusedNodes(List<String> activations) {
+  private void fusedNodes(List<String> activations, boolean masked) {
     String ranks = integers("ranks");
     // Factors are taken activation by activation: their order does not matter, and each activation gets one slice.
     MapNodes maps = new MapNodes(f, ranks, f.attribute("activations", "value_string", AttributeType.STRING), activations);
@@ -188,9 +199,9 @@ public final class HadamardFunction {
     AttentionNodes attention = new AttentionNodes(f, products, sizes);
     String rows = attention.attend(
         epsilon(),
-        new Side(layout.headsFirst("query", sizes.queries(), headDim), maps, maps.parameters("query")),
+        new Side(layout.headsFirst("query", sizes.queries(), headDim), maps, maps.parameters("query"), null),
         new Side(layout.headsFirst("key", sizes.keys(), f.dim("key_dim", f.op("key_weight_shape", "Shape", "key_weight"), 1)),
-            maps, maps.parameters("key")),
+            maps, maps.parameters("key"), masked ? keyFactors(sizes) : null),
         layout.headsFirst("value", sizes.keys(), valueDim), null).rows();
     String lead = f.slice("query_lead", queryShape, f.vector(0), f.vector(-1), f.vector(0));
     String shape = f.concat("output_shape", 0, lead, f.vector(-1));
@@ -199,6 +210,17 @@ public final class HadamardFunction {
         then -> List.of(then.op("tokens_first_output", "Reshape", then.transpose("tokens_first_rows", rows, 0, 2, 1, 3), shape)),
         otherwise -> List.of(otherwise.op("heads_first_output", "Identity", rows))).get(0);
     f.result("output", "Identity", List.of(), inOutputType(shaped));
+  }
+
+  /** What all features of a key are multiplied with for its mask: exp(mask / degree), [B, H, M]. */
+  private String keyFactors(Sizes sizes) {
+    // A Gemm takes its third operand or none, so that a node without a mask can run this body; 0 times 0 makes the shape.
+    String batches = f.op("batch_of_zeros", "Expand", f.scalar(0f), f.concat("batch_of_zeros_shape", 0, sizes.batch(), f.vector(1)));
+    String keys = f.op("keys_of_zeros", "Expand", f.scalar(0f), f.concat("keys_of_zeros_shape", 0, f.vector(1), sizes.keys()));
+    String mask = f.op("mask_or_zeros", "Gemm", batches, keys, KEY_MASK);
+    String degree = f.cast("degree", f.reduceSum("powers_in_all", integers("powers"), 0), DataType.FLOAT);
+    String factor = f.op("mask_factor", "Exp", f.op("mask_share", "Div", mask, degree));
+    return f.op("key_factors", "Expand", f.unsqueeze("factor_of_heads", factor, 1), f.concat("key_factors_shape", 0, sizes.batch(), sizes.heads(), sizes.keys()));
   }
 
   /** How tokens, heads and columns lie in query, key and value of the fused operator. */

@@ -15,7 +15,7 @@ class HadamardFunctionTest {
   @ValueSource(longs = {11, 13, 15, 17, 18, 21})
   void everyOutputOfEveryNodeHasAName(long opset) {
     for (FunctionProto function : List.of(HadamardFunction.core(opset, DataType.FLOAT), HadamardFunction.streaming(opset, DataType.FLOAT),
-        HadamardFunction.fused(opset, DataType.FLOAT, List.of("identity,identity,exp", "softplus")))) {
+        HadamardFunction.fused(opset, DataType.FLOAT, List.of("identity,identity,exp", "softplus"), true))) {
       assertEquals(List.of(), function.getNodeList().stream().filter(n -> n.getOutputList().contains("")).map(NodeProto::getOpType).toList(),
           function.getName());
     }

@@ -30,10 +30,16 @@ final class CaseFiles {
    * @param ranks width of each factor
    * @param powers power of each factor
    * @param activations of each factor
+   * @param maskRows rows of the key mask: B, 1, or 0 for none
    */
   record FusedCase(
       String name, int batch, int heads, int queries, int keys, int depth, int valueDim, int[] ranks, int[] powers,
-      String[] activations) {
+      String[] activations, int maskRows) {
+    FusedCase(
+        String name, int batch, int heads, int queries, int keys, int depth, int valueDim, int[] ranks, int[] powers, String[] activations) {
+      this(name, batch, heads, queries, keys, depth, valueDim, ranks, powers, activations, 0);
+    }
+
     int width() {
       return Arrays.stream(ranks).sum();
     }
@@ -48,10 +54,12 @@ final class CaseFiles {
       new FusedCase("a square, full heads", 1, 1, 150, 600, 128, 128, ints(16), ints(2), names("identity")),
       new FusedCase("wide heads", 1, 1, 33, 17, 300, 40, ints(33, 2), ints(1, 1), names("softplus", "exp")),
       new FusedCase("no keys", 1, 2, 5, 0, 8, 3, ints(4), ints(2), names("identity")),
-      new FusedCase("many features", 1, 1, 20, 300, 16, 8, ints(70), ints(1), names("softplus")));
+      new FusedCase("many features", 1, 1, 20, 300, 16, 8, ints(70), ints(1), names("softplus")),
+      new FusedCase("a mask for each batch entry", 3, 2, 31, 150, 16, 24, ints(5, 2, 1), ints(2, 1, 1), names("softplus", "exp", "softplus"), 3),
+      new FusedCase("a mask for all", 2, 1, 40, 90, 32, 40, ints(16, 16), ints(1, 1), names("softplus", "softplus"), 1));
 
   static Path write(OperatorCase c, Path folder) throws IOException {
-    return write(folder, c.name(), new int[] {c.batch(), c.heads(), c.queries(), c.keys(), c.valueDim(), 0}, c.ranks(), c.powers(),
+    return write(folder, c.name(), new int[] {c.batch(), c.heads(), c.queries(), c.keys(), c.valueDim(), 0, 0}, c.ranks(), c.powers(),
         new String[0], c.epsilon(), c.expected(), c.queryFeatures(), c.keyFeatures(), c.value());
   }
 
@@ -71,12 +79,17 @@ final class CaseFiles {
       features[side] = HadamardReference.features(c.batch(), c.heads(), side == 0 ? c.queries() : c.keys(), c.depth(), c.ranks(),
           c.activations(), doubles(side == 0 ? query : key), doubles(parameters[2 * side]), doubles(parameters[2 * side + 1]));
     }
+    // A third of the keys is left out, the others' weights are multiplied with e^-2 .. e^2.
+    float[] mask = numbers(random, c.maskRows() * c.keys(), 256);
+    for (int i = 0; i < mask.length; i += 3) {
+      mask[i] = Float.NEGATIVE_INFINITY;
+    }
     float epsilon = 1e-6f;
     double[] expected = HadamardReference.attend(c.batch(), c.heads(), c.queries(), c.keys(), c.valueDim(), c.ranks(), c.powers(),
-        epsilon, features[0], features[1], doubles(value));
-    return write(folder, "fused " + c.name(), new int[] {c.batch(), c.heads(), c.queries(), c.keys(), c.valueDim(), c.depth()},
+        epsilon, features[0], features[1], doubles(value), c.maskRows() == 0 ? null : doubles(mask));
+    return write(folder, "fused " + c.name(), new int[] {c.batch(), c.heads(), c.queries(), c.keys(), c.valueDim(), c.depth(), c.maskRows()},
         c.ranks(), c.powers(), c.activations(), epsilon, expected, query, key, value, parameters[0], parameters[1], parameters[2],
-        parameters[3]);
+        parameters[3], mask);
   }
 
   private static Path write(

@@ -16,6 +16,8 @@ import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.api.parallel.Execution;
+import org.junit.jupiter.api.parallel.ExecutionMode;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -33,22 +35,26 @@ class EmulatedKernelsTest {
   @TempDir Path folder;
 
   @Test
+  @Execution(ExecutionMode.CONCURRENT)
   void smallCasesInEveryWay() throws Exception {
     succeed(EMULATED, List.of(), c -> !large(c), c -> true);
   }
 
   @Test
+  @Execution(ExecutionMode.CONCURRENT)
   void largeCases() throws Exception {
     succeed(EMULATED, List.of("--quick"), EmulatedKernelsTest::large, c -> false);
   }
 
   @Test
+  @Execution(ExecutionMode.CONCURRENT)
   void sanitizersFindNothing() throws Exception {
     succeed(SANITIZED, List.of(), c -> c.queries() <= 65 && c.keys() <= 65 && c.valueDim() <= 128,
         c -> c.queries() <= 65 && c.keys() <= 130);
   }
 
   @Test
+  @Execution(ExecutionMode.CONCURRENT)
   void warpgroupKernels() throws Exception {
     for (List<String> command : List.of(List.of(EMULATED, "--warpgroups"), List.of(SANITIZED, "--warpgroups", "--small"))) {
       NativeProcess ran = NativeProcess.run(command);
@@ -58,12 +64,13 @@ class EmulatedKernelsTest {
   }
 
   @Test
+  @Execution(ExecutionMode.CONCURRENT)
   void theEmulationTellsNaNFromNumbers() throws Exception {
     // A token that is not a number reaches every query, and the test's measure says so.
     OperatorCase c = OperatorCase.GRID.stream().filter(x -> x.name().equals("two factors")).findFirst().orElseThrow();
     Path file = CaseFiles.write(c, folder);
     byte[] bytes = Files.readAllBytes(file);
-    int header = 8 * (7 + 3 * c.ranks().length + 1);
+    int header = 8 * (8 + 3 * c.ranks().length + 1);
     int firstKey = header + 4 * c.queries() * c.width();
     bytes[firstKey + 2] = (byte) 0xC0;
     bytes[firstKey + 3] = (byte) 0x7F;
@@ -90,6 +97,7 @@ class EmulatedKernelsTest {
 
   @ParameterizedTest(name = "{0}")
   @MethodSource("mutations")
+  @Execution(ExecutionMode.CONCURRENT)
   void aMutatedKernelIsFound(String what, String file, String line, String instead) throws Exception {
     assertFound(what, file, line, instead,
         cases(c -> List.of("gates before and after", "batch of three").contains(c.name()), c -> false));
@@ -116,6 +124,7 @@ class EmulatedKernelsTest {
 
   @ParameterizedTest(name = "{0}")
   @MethodSource("warpgroupMutations")
+  @Execution(ExecutionMode.CONCURRENT)
   void aMutatedWarpgroupKernelIsFound(String what, String file, String line, String instead) throws Exception {
     assertFound(what, file, line, instead, List.of("--warpgroups"));
   }

@@ -45,13 +45,13 @@ final class FusedFeatures {
     GraphProto.Builder graph = model.getGraph().toBuilder();
     FusedFeatures features = new FusedFeatures(graph, opset);
     for (NodeProto node : fused) {
-      features.side(node, "query", node.getInput(0), node.getInput(3), node.getInput(4));
-      features.side(node, "key", node.getInput(1), node.getInput(5), node.getInput(6));
+      features.side(node, "query", node.getInput(0), node.getInput(3), node.getInput(4), "");
+      features.side(node, "key", node.getInput(1), node.getInput(5), node.getInput(6), HadamardFunction.keyMask(node));
     }
     return model.toBuilder().setGraph(graph).build();
   }
 
-  private void side(NodeProto node, String side, String x, String weight, String bias) {
+  private void side(NodeProto node, String side, String x, String weight, String bias, String mask) {
     String name = name(node, side);
     String heads = x;
     if (attribute(node, "layout").getS().toStringUtf8().equals("BNHD")) {
@@ -76,7 +76,21 @@ final class FusedFeatures {
         add(op, features.get(f), List.of(slices.get(f)));
       }
     }
-    add("Concat", name, features, AttributeProto.newBuilder().setName("axis").setType(AttributeType.INT).setI(3).build());
+    String all = add("Concat", mask.isEmpty() ? name : name + ".unmasked", features, AttributeProto.newBuilder().setName("axis").setType(AttributeType.INT).setI(3).build());
+    if (!mask.isEmpty()) {
+      // In float, whatever the type of the features: the mask's factors are.
+      String wide = add("Cast", name + ".float", List.of(all),
+          AttributeProto.newBuilder().setName("to").setType(AttributeType.INT).setI(DataType.FLOAT_VALUE).build());
+      add("Mul", name, List.of(wide, factors(node, name, mask)));
+    }
+  }
+
+  /** What the features of keys are multiplied with, [B or 1, 1, M, 1]. */
+  private String factors(NodeProto node, String name, String mask) {
+    long degree = attribute(node, "powers").getIntsList().stream().mapToLong(Long::longValue).sum();
+    graph.addInitializer(TensorProto.newBuilder().setName(name + ".degree").setDataType(DataType.FLOAT_VALUE).addFloatData(degree));
+    String factor = add("Exp", name + ".factor", List.of(add("Div", name + ".share", List.of(mask, name + ".degree"))));
+    return add("Reshape", name + ".column", List.of(factor, integers(name + ".column_shape", 0, 1, -1, 1)));
   }
 
   private void split(String z, List<String> slices, long[] ranks, String name) {

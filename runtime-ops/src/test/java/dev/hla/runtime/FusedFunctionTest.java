@@ -21,6 +21,8 @@ import java.util.Map;
 import java.util.Random;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.parallel.Execution;
+import org.junit.jupiter.api.parallel.ExecutionMode;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -30,6 +32,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 class FusedFunctionTest {
   private static final List<String> INPUTS =
       List.of("query", "key", "value", "query_weight", "query_bias", "key_weight", "key_bias");
+  private static final String MASK = "key_mask";
 
   /** What lies where; MIXED has packed queries and keys, but values with an axis for heads. */
   private enum Layout { HEADS_FIRST, TOKENS_FIRST, PACKED, MIXED }
@@ -63,23 +66,43 @@ class FusedFunctionTest {
       new Case("features alone, keys in one part", 2, 2, 4200, 113, 16, 8, ints(64), ints(1), "softplus"),
       new Case("features alone, no keys", 2, 2, 4200, 0, 16, 8, ints(64), ints(1), "softplus"));
 
-  static Stream<Arguments> casesLayoutsAndTypes() {
+  static Stream<Arguments> casesLayoutsTypesAndMasks() {
     return CASES.stream().flatMap(c -> Stream.concat(
-        Arrays.stream(Layout.values()).map(layout -> Arguments.of(c, layout, Precision.FLOAT32)),
-        Stream.of(Arguments.of(c, Layout.HEADS_FIRST, Precision.BFLOAT16), Arguments.of(c, Layout.PACKED, Precision.FLOAT16))));
+        Arrays.stream(Layout.values()).map(layout -> Arguments.of(c, layout, Precision.FLOAT32, KeyMask.ABSENT)),
+        Stream.of(
+            Arguments.of(c, Layout.HEADS_FIRST, Precision.BFLOAT16, KeyMask.FOR_EACH_BATCH),
+            Arguments.of(c, Layout.PACKED, Precision.FLOAT16, KeyMask.ABSENT),
+            Arguments.of(c, Layout.HEADS_FIRST, Precision.FLOAT32, KeyMask.FOR_ALL),
+            Arguments.of(c, Layout.TOKENS_FIRST, Precision.FLOAT32, KeyMask.FOR_EACH_BATCH))));
   }
 
-  @ParameterizedTest(name = "{0} {1} {2}")
-  @MethodSource("casesLayoutsAndTypes")
-  void agreesWithTheDefinition(Case c, Layout layout, Precision precision) throws OrtException {
-    assertTrue(error(c, layout, precision, 17) <= precision.tolerance(), () -> "relative error too large");
+  @ParameterizedTest(name = "{0} {1} {2}, mask {3}")
+  @MethodSource("casesLayoutsTypesAndMasks")
+  @Execution(ExecutionMode.CONCURRENT)
+  void agreesWithTheDefinition(Case c, Layout layout, Precision precision, KeyMask mask) throws OrtException {
+    double error = error(c, layout, precision, mask, true, 17);
+    assertTrue(error <= precision.tolerance(), () -> "relative error " + error);
+  }
+
+  /** A file has one body for its nodes with masks and for those without. */
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("cases")
+  @Execution(ExecutionMode.CONCURRENT)
+  void aNodeWithoutAMaskRunsTheBodyOfThoseWith(Case c) throws OrtException {
+    double error = error(c, Layout.TOKENS_FIRST, Precision.FLOAT32, KeyMask.ABSENT, false, 17);
+    assertTrue(error <= Precision.FLOAT32.tolerance(), () -> "relative error " + error);
+  }
+
+  static List<Case> cases() {
+    return CASES;
   }
 
   @ParameterizedTest
   @ValueSource(ints = {11, 12, 13, 14, 15, 16, 18, 19, 20, 21, 23, 26})
+  @Execution(ExecutionMode.CONCURRENT)
   void speaksTheModelsOpset(int opset) throws OrtException {
     for (Precision precision : opset < 13 ? List.of(Precision.FLOAT32, Precision.FLOAT16) : List.of(Precision.values())) {
-      double error = error(CASES.get(3), Layout.TOKENS_FIRST, precision, opset);
+      double error = error(CASES.get(3), Layout.TOKENS_FIRST, precision, KeyMask.FOR_EACH_BATCH, true, opset);
       assertTrue(error <= precision.tolerance(), precision + ": relative error " + error);
     }
   }
@@ -92,7 +115,7 @@ class FusedFunctionTest {
       Map<String, float[]> tensors = Map.of("query", new float[1], "key", new float[1], "value", new float[] {1},
           "query_weight", new float[1], "query_bias", new float[] {1}, "key_weight", new float[1], "key_bias", new float[] {bias});
       double a = Math.log1p(Math.exp(1)) * Math.log1p(Math.exp(bias));
-      double y = run(c, Layout.HEADS_FIRST, Precision.FLOAT32, 17, tensors, 1e-20f)[0];
+      double y = run(c, Layout.HEADS_FIRST, Precision.FLOAT32, 17, tensors, false, 1e-20f)[0];
       assertEquals(a / (a + 1e-20f), y, 1e-5, "bias " + bias);
     }
   }
@@ -103,19 +126,20 @@ class FusedFunctionTest {
     Case c = new Case("", 1, 1, 1, 1, 1, 1, ints(2), ints(2), activation);
     Map<String, float[]> tensors = Map.of("query", new float[] {1}, "key", new float[] {Float.NaN}, "value", new float[] {1},
         "query_weight", new float[] {1, 1}, "query_bias", new float[2], "key_weight", new float[] {1, 1}, "key_bias", new float[2]);
-    assertTrue(Double.isNaN(run(c, Layout.HEADS_FIRST, Precision.FLOAT32, 17, tensors, 1e-6f)[0]));
+    assertTrue(Double.isNaN(run(c, Layout.HEADS_FIRST, Precision.FLOAT32, 17, tensors, false, 1e-6f)[0]));
   }
 
   @Test
   void whatTheBodyCannotExpressIsRefused() {
     assertEquals("opset 10 cannot express ai.hla::FusedHadamardLinearAttention as a function; it takes opset 11 or newer: "
         + "export the model with a newer opset",
-        assertThrows(HlaException.class, () -> HadamardFunction.fused(10, DataType.FLOAT, List.of("exp"))).getMessage());
-    assertTrue(assertThrows(HlaException.class, () -> HadamardFunction.fused(17, DataType.FLOAT, List.of("tanh")))
+        assertThrows(HlaException.class, () -> HadamardFunction.fused(10, DataType.FLOAT, List.of("exp"), false)).getMessage());
+    assertTrue(assertThrows(HlaException.class, () -> HadamardFunction.fused(17, DataType.FLOAT, List.of("tanh"), false))
         .getMessage().startsWith("unknown activation \"tanh\""));
   }
 
-  private static double error(Case c, Layout layout, Precision precision, int opset) throws OrtException {
+  /** @param own whether the body is that of a file without masks where there is no mask */
+  private static double error(Case c, Layout layout, Precision precision, KeyMask mask, boolean own, int opset) throws OrtException {
     Random random = new Random(c.name().hashCode());
     Map<String, float[]> tensors = new LinkedHashMap<>();
     int groups = c.batch() * c.heads();
@@ -128,10 +152,14 @@ class FusedFunctionTest {
     }
     // What the runtime gets is rounded to its type; so is what the reference gets.
     tensors.replaceAll((name, values) -> rounded(precision, values));
+    float[] keyMask = mask.numbers(random, c.batch(), c.keys());
     double[] expected = HadamardReference.attend(c.batch(), c.heads(), c.queries(), c.keys(), c.valueDim(), c.ranks(),
         c.powers(), 1e-6f, features(c, "query", c.queries(), tensors), features(c, "key", c.keys(), tensors),
-        doubles(tensors.get("value")));
-    double[] actual = run(c, layout, precision, opset, tensors, 1e-6f);
+        doubles(tensors.get("value")), mask == KeyMask.ABSENT ? null : doubles(keyMask));
+    if (mask != KeyMask.ABSENT) {
+      tensors.put(MASK, keyMask);
+    }
+    double[] actual = run(c, layout, precision, opset, tensors, mask != KeyMask.ABSENT || !own, 1e-6f);
     return HadamardReference.relativeError(expected, layout == Layout.HEADS_FIRST ? actual
         : HadamardReference.swapTokensAndHeads(c.batch(), c.queries(), c.heads(), c.valueDim(), actual));
   }
@@ -143,21 +171,22 @@ class FusedFunctionTest {
 
   /** Runs the function on tensors given heads first, laid out as {@code layout} says. */
   private static double[] run(
-      Case c, Layout layout, Precision precision, int opset, Map<String, float[]> tensors, float epsilon) throws OrtException {
+      Case c, Layout layout, Precision precision, int opset, Map<String, float[]> tensors, boolean masked, float epsilon) throws OrtException {
     DataType type = Tensors.type(precision);
     // Other activations of the same file, before and after, must not be taken for this site's.
     List<String> inFile = List.of("relu,relu,relu,relu,relu", c.activations(), c.activations() + ",exp");
-    byte[] model = new OneNodeModel(HadamardFunction.FUSED, INPUTS)
+    List<String> given = tensors.containsKey(MASK) ? Stream.concat(INPUTS.stream(), Stream.of(MASK)).toList() : INPUTS;
+    byte[] model = new OneNodeModel(HadamardFunction.FUSED, given).floats(MASK)
         .opset(opset).type(type)
         .attribute("ranks", c.ranks()).attribute("powers", c.powers()).attribute("epsilon", epsilon)
         .attribute("activations", c.activations())
         .attribute("layout", layout == Layout.HEADS_FIRST ? "BHND" : "BNHD")
         .integer("num_heads", c.heads())
-        .function(HadamardFunction.fused(opset, type, inFile))
+        .function(HadamardFunction.fused(opset, type, inFile, masked))
         .bytes();
     Map<String, OnnxTensor> inputs = new LinkedHashMap<>();
     try (OrtSession session = OrtEnvironment.getEnvironment().createSession(model)) {
-      for (String each : INPUTS) {
+      for (String each : given) {
         inputs.put(each, tensor(c, layout, precision, each, tensors.get(each)));
       }
       try (OrtSession.Result result = session.run(inputs)) {
@@ -172,6 +201,9 @@ class FusedFunctionTest {
   }
 
   private static OnnxTensor tensor(Case c, Layout layout, Precision precision, String name, float[] values) throws OrtException {
+    if (name.equals(MASK)) {
+      return Tensors.of(Precision.FLOAT32, values, c.keys() == 0 ? c.batch() : values.length / c.keys(), c.keys());
+    }
     if (name.endsWith("_weight")) {
       return Tensors.of(precision, values, c.heads(), c.headDim(), c.width());
     }

@@ -50,14 +50,14 @@ class FusedOperatorTest {
       new Case("no keys", 1, 2, 5, 0, 8, 3, ints(4), ints(2), "identity"),
       new Case("many features", 1, 1, 20, 300, 16, 8, ints(70), ints(1), "softplus"));
 
-  static Stream<Arguments> casesLayoutsAndTypes() {
+  static Stream<Arguments> casesLayoutsTypesAndMasks() {
     return CASES.stream().flatMap(c -> Arrays.stream(Layout.values()).flatMap(layout ->
-        Arrays.stream(Precision.values()).map(type -> Arguments.of(c, layout, type))));
+        Arrays.stream(Precision.values()).flatMap(type -> Arrays.stream(KeyMask.values()).map(mask -> Arguments.of(c, layout, type, mask)))));
   }
 
-  @ParameterizedTest(name = "{0} {1} {2}")
-  @MethodSource("casesLayoutsAndTypes")
-  void agreesWithTheReference(Case c, Layout layout, Precision type) throws OrtException {
+  @ParameterizedTest(name = "{0} {1} {2}, mask {3}")
+  @MethodSource("casesLayoutsTypesAndMasks")
+  void agreesWithTheReference(Case c, Layout layout, Precision type, KeyMask mask) throws OrtException {
     Random random = new Random(c.name().hashCode());
     float[] query = numbers(random, c.batch() * c.heads() * c.queries() * c.headDim(), 1);
     float[] key = numbers(random, c.batch() * c.heads() * c.keys() * c.headDim(), 1);
@@ -77,10 +77,11 @@ class FusedOperatorTest {
         activations, doubles(query), doubles(weights[0]), doubles(biases[0]));
     double[] keyFeatures = HadamardReference.features(c.batch(), c.heads(), c.keys(), c.headDim(), c.ranks(),
         activations, doubles(key), doubles(weights[1]), doubles(biases[1]));
+    float[] keyMask = mask.numbers(random, c.batch(), c.keys());
     double[] expected = HadamardReference.attend(c.batch(), c.heads(), c.queries(), c.keys(), c.valueDim(), c.ranks(),
-        c.powers(), 1e-6f, queryFeatures, keyFeatures, doubles(value));
+        c.powers(), 1e-6f, queryFeatures, keyFeatures, doubles(value), mask == KeyMask.ABSENT ? null : doubles(keyMask));
 
-    OperatorRunner.Output output = OperatorRunner.run(OP, type, attributes(c, layout), List.of(
+    List<OperatorRunner.Input> inputs = new ArrayList<>(List.of(
         tensor("query", c, layout, c.queries(), c.headDim(), query),
         tensor("key", c, layout, c.keys(), c.headDim(), key),
         tensor("value", c, layout, c.keys(), c.valueDim(), value),
@@ -88,12 +89,39 @@ class FusedOperatorTest {
         new OperatorRunner.Input("query_bias", shape(c.heads(), c.width()), biases[0]),
         new OperatorRunner.Input("key_weight", shape(c.heads(), c.headDim(), c.width()), weights[1]),
         new OperatorRunner.Input("key_bias", shape(c.heads(), c.width()), biases[1])));
+    if (mask != KeyMask.ABSENT) {
+      inputs.add(new OperatorRunner.Input("key_mask", shape(mask.rows(c.batch()), c.keys()), keyMask, true));
+    }
+    OperatorRunner.Output output = OperatorRunner.run(OP, type, attributes(c, layout), inputs);
 
     assertArrayEquals(shapeOf(c, layout, c.queries(), c.valueDim()), output.shape());
     double[] actual = layout == Layout.HEADS_FIRST ? output.values()
         : HadamardReference.swapTokensAndHeads(c.batch(), c.queries(), c.heads(), c.valueDim(), output.values());
     double error = HadamardReference.relativeError(expected, actual);
     assertTrue(error <= type.tolerance(), () -> "relative error " + error);
+  }
+
+  @Test
+  void oneNumberMasksAllKeys() throws OrtException {
+    // One query and key of feature 1 each, epsilon 1: the output is w / (w + 1) of the key's weight w.
+    List<OperatorRunner.Input> inputs = new ArrayList<>(List.of(new OperatorRunner.Input("query", shape(1, 1, 1, 1), new float[] {1}),
+        new OperatorRunner.Input("key", shape(1, 1, 2, 1), new float[] {1, 1}), new OperatorRunner.Input("value", shape(1, 1, 2, 1), new float[] {1, 1})));
+    for (String side : List.of("query", "key")) {
+      inputs.add(new OperatorRunner.Input(side + "_weight", shape(1, 1, 1), new float[] {1}));
+      inputs.add(new OperatorRunner.Input(side + "_bias", shape(1, 1), new float[1]));
+    }
+    for (float number : new float[] {0, 1, -20, -10_000, Float.NEGATIVE_INFINITY}) {
+      double w = 2 * Math.exp(number);
+      assertEquals(w / (w + 1), cubed(inputs, number), 1e-6 * w + 1e-30, "mask " + number);
+    }
+    assertTrue(Double.isNaN(cubed(inputs, Float.NaN)));
+  }
+
+  private static double cubed(List<OperatorRunner.Input> inputs, float mask) throws OrtException {
+    List<OperatorRunner.Input> masked = new ArrayList<>(inputs);
+    masked.add(new OperatorRunner.Input("key_mask", shape(1, 1), new float[] {mask}, true));
+    return OperatorRunner.run(OP, Precision.FLOAT32, List.of(OperatorRunner.ints("ranks", 1), OperatorRunner.ints("powers", 3),
+        OperatorRunner.real("epsilon", 1), OperatorRunner.text("activations", "identity"), OperatorRunner.text("layout", "BHND")), masked).values()[0];
   }
 
   @Test
@@ -161,6 +189,11 @@ class FusedOperatorTest {
       shape[i < 3 ? 2 : 1]++;
       inputs.set(i, zeros(inputs.get(i).name(), shape));
       fails(attributes, inputs, messages[i]);
+    }
+    for (long[] shape : List.of(shape(2, 41), shape(1, 42), shape(41), shape(1, 41, 1))) {
+      List<OperatorRunner.Input> inputs = zeros(c, Layout.TOKENS_FIRST);
+      inputs.add(new OperatorRunner.Input("key_mask", shape, new float[(int) Arrays.stream(shape).reduce(1, (a, b) -> a * b)], true));
+      fails(attributes, inputs, "input key_mask: expected [1,41], or 1 in place of a size, to fit key, came " + Arrays.toString(shape).replace(" ", ""));
     }
     List<AttributeProto> packed = new ArrayList<>(attributes(c, Layout.PACKED));
     packed.removeIf(a -> a.getName().equals("num_heads"));

@@ -32,8 +32,16 @@ final class OperatorRunner {
 
   private OperatorRunner() {}
 
-  /** Numbers of a tensor, before their conversion to the type of the run. */
-  record Input(String name, long[] shape, float[] values) {}
+  /**
+   * Numbers of a tensor.
+   *
+   * @param isFloat whether it is float whatever the type of the run is; else they are converted to that
+   */
+  record Input(String name, long[] shape, float[] values, boolean isFloat) {
+    Input(String name, long[] shape, float[] values) {
+      this(name, shape, values, false);
+    }
+  }
 
   record Output(long[] shape, double[] values) {}
 
@@ -58,7 +66,7 @@ final class OperatorRunner {
     Map<String, OnnxTensor> tensors = new LinkedHashMap<>();
     try {
       for (Input input : inputs) {
-        tensors.put(input.name(), tensor(type, input));
+        tensors.put(input.name(), tensor(input.isFloat() ? Precision.FLOAT32 : type, input));
       }
       try (OrtSession.Result result = session.run(tensors)) {
         OnnxTensor output = (OnnxTensor) result.get(0);
@@ -82,7 +90,7 @@ final class OperatorRunner {
         .addAllAttribute(attributes);
     for (int i = 0; i < inputs.size(); i++) {
       String name = inputs.get(i).name();
-      graph.addInput(value(name, elementType, ranks[i]));
+      graph.addInput(value(name, inputs.get(i).isFloat() ? TensorProto.DataType.FLOAT_VALUE : elementType, ranks[i]));
       node.addInput(name);
     }
     graph.addNode(node).addOutput(value("output", elementType, ranks[0]));

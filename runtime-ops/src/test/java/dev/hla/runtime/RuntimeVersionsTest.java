@@ -25,6 +25,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
@@ -46,7 +47,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 class RuntimeVersionsTest {
   private static final String TOO_OLD = "1.17.1";
   private static final String JAR = "onnxruntime-(\\d[\\d.]*)\\.jar";
-  private static final List<String> CASES = List.of("core", "fused", "streaming", "ragged_products", "ragged_square", "ragged_features");
+  private static final List<String> CASES = List.of("core", "fused", "streaming", "ragged_products", "ragged_square", "ragged_features", "ragged_masked");
   /** The fused one without its functions: nothing but the kernel can run it. */
   private static final String KERNEL_ONLY = "kernel_only";
 
@@ -76,9 +77,10 @@ class RuntimeVersionsTest {
         "key_features", Tensor.of(chunk.keyFeatures(), chunk.keyShape()),
         "value", Tensor.of(chunk.value(), chunk.valueShape()),
         "state", Tensor.of(new float[0], 0, 0, 0, 0)));
-    writeRagged("ragged_products", 16, 16);
-    writeRagged("ragged_square", 16);
-    writeRagged("ragged_features", 64);
+    writeRagged("ragged_products", false, 16, 16);
+    writeRagged("ragged_square", true, 16);
+    writeRagged("ragged_features", false, 64);
+    writeRagged("ragged_masked", true, 8, 8);
 
     String newest = OrtEnvironment.getEnvironment().getVersion();
     List<String> lines = probe(newest);
@@ -90,15 +92,26 @@ class RuntimeVersionsTest {
    * A fused node with open shapes, and numbers of tokens that have no divisors: heads are taken one by one, in chunks that
    * need padding. Old runtimes forget what the bodies of nested scans and branches need.
    *
+   * @param masked whether the function is one that takes masks; "ragged_masked" has one, too
    * @param ranks of two factors, or of one: of 16, which is squared, or more, which is taken as it is
    */
-  private static void writeRagged(String name, int... ranks) throws IOException {
+  private static void writeRagged(String name, boolean masked, int... ranks) throws IOException {
     int heads = 24;
     int width = Arrays.stream(ranks).sum();
     int[] powers = Arrays.stream(ranks).map(rank -> width == 16 ? 2 : 1).toArray();
     String activations = String.join(",", Collections.nCopies(ranks.length, "softplus"));
-    OneNodeModel node = new OneNodeModel(HadamardFunction.FUSED,
-        List.of("query", "key", "value", "query_weight", "query_bias", "key_weight", "key_bias"));
+    Map<String, Tensor> inputs = new LinkedHashMap<>();
+    inputs.put("query", random(1, 1, heads, 1021, 16));
+    inputs.put("key", random(2, 1, heads, 1019, 16));
+    inputs.put("value", random(3, 1, heads, 1019, 16));
+    inputs.put("query_weight", random(4, heads, 16, width));
+    inputs.put("query_bias", random(5, heads, width));
+    inputs.put("key_weight", random(6, heads, 16, width));
+    inputs.put("key_bias", random(7, heads, width));
+    if (name.equals("ragged_masked")) {
+      inputs.put("key_mask", random(8, 1, 1019));
+    }
+    OneNodeModel node = new OneNodeModel(HadamardFunction.FUSED, List.copyOf(inputs.keySet())).shape("key_mask", "batch key_tokens");
     for (String tensor : List.of("query", "key", "value")) {
       node.shape(tensor, "batch heads " + tensor + "_tokens 16");
     }
@@ -107,11 +120,8 @@ class RuntimeVersionsTest {
         .shape("query_bias", "heads features").shape("key_bias", "heads features")
         .attribute("ranks", ranks).attribute("powers", powers).attribute("epsilon", 1e-6f).attribute("activations", activations)
         .attribute("layout", "BHND").integer("num_heads", heads)
-        .function(HadamardFunction.fused(17, DataType.FLOAT, List.of(activations)))
-        .bytes(), Map.of(
-        "query", random(1, 1, heads, 1021, 16), "key", random(2, 1, heads, 1019, 16), "value", random(3, 1, heads, 1019, 16),
-        "query_weight", random(4, heads, 16, width), "query_bias", random(5, heads, width),
-        "key_weight", random(6, heads, 16, width), "key_bias", random(7, heads, width)));
+        .function(HadamardFunction.fused(17, DataType.FLOAT, List.of(activations), masked))
+        .bytes(), inputs);
   }
 
   private static Tensor random(long seed, long... shape) {
@@ -180,7 +190,7 @@ class RuntimeVersionsTest {
       Npz.readAll(folder.resolve(version).resolve(name + "." + how + ".npz")).forEach((output, tensor) -> outputs.put(name + " " + output, tensor));
     }
     assertEquals(Set.of("core sample", "fused sample", "streaming output", "streaming next_state", "ragged_products output",
-        "ragged_square output", "ragged_features output"), outputs.keySet());
+        "ragged_square output", "ragged_features output", "ragged_masked output"), outputs.keySet());
     return outputs;
   }
 

@@ -32,6 +32,18 @@ public final class HadamardReference {
   public static double[] attend(
       int batch, int heads, int queries, int keys, int valueDim, int[] ranks, int[] powers, double epsilon,
       double[] queryFeatures, double[] keyFeatures, double[] value) {
+    return attend(batch, heads, queries, keys, valueDim, ranks, powers, epsilon, queryFeatures, keyFeatures, value, null);
+  }
+
+  /**
+   * The same with a mask on the keys: {@code A[i,j]} is multiplied with {@code exp(mask[j])}, as a softmax mask that is added to
+   * scores multiplies the weights.
+   *
+   * @param mask [B, M], or [1, M] for all batch entries; null for none
+   */
+  public static double[] attend(
+      int batch, int heads, int queries, int keys, int valueDim, int[] ranks, int[] powers, double epsilon,
+      double[] queryFeatures, double[] keyFeatures, double[] value, double[] mask) {
     if (ranks.length != powers.length) {
       throw new IllegalArgumentException(ranks.length + " ranks but " + powers.length + " powers");
     }
@@ -53,6 +65,9 @@ public final class HadamardReference {
         int q = (g * queries + i) * width;
         for (int j = 0; j < keys; j++) {
           double weight = pairWeight(queryFeatures, q, keyFeatures, (g * keys + j) * width, ranks, powers);
+          if (mask != null) {
+            weight *= Math.exp(mask[mask.length == keys ? j : g / heads * keys + j]);
+          }
           denominator += weight;
           int v = (g * keys + j) * valueDim;
           for (int c = 0; c < valueDim; c++) {

@@ -52,7 +52,7 @@ final class MaskTracer {
       int rank = context.shapes.rank(value);
       Dim queries = rank < 2 ? Dim.of(1) : context.shapes.dim(value, -2);
       if (rank >= 0 && rank <= 4 && queries.is(1) && !(merged && rank == 3)) {
-        return new Traced(MaskKind.KEY, new MaskOperand(value, form, factor, "BHQM".substring(4 - rank)));
+        return new Traced(MaskKind.KEY, new MaskOperand(value, form, factor, "BHQM".substring(4 - rank), rank >= 3 && !context.shapes.dim(value, -3).is(1)));
       }
       Node n = graph.producer(value);
       if (n == null || !expanded) {

@@ -68,7 +68,7 @@ final class OperatorForms {
     }
     if (n.has(4) && mask.kind() == MaskKind.NONE) {
       int rank = context.shapes.rank(n.input(4));
-      mask = rank == 3 ? MaskTracer.Traced.FULL : new MaskTracer.Traced(MaskKind.KEY, new MaskOperand(n.input(4), MaskOperand.Form.KEEP, 1, "BM"));
+      mask = rank == 3 ? MaskTracer.Traced.FULL : new MaskTracer.Traced(MaskKind.KEY, new MaskOperand(n.input(4), MaskOperand.Form.KEEP, 1, "BM", false));
       blocked = !blocked.isEmpty() || rank == 2 || rank == 3 ? blocked
           : "its key_padding_mask holds sequence lengths; expected one entry a key, [B, M]";
     } else if (n.has(4) && blocked.isEmpty()) {
@@ -91,7 +91,7 @@ final class OperatorForms {
       mask = new MaskTracer(context, n.graph()).of(n.input(5), MaskOperand.Form.ADDED, 1, true, false);
     } else if (n.has(3)) {
       int rank = context.shapes.rank(n.input(3));
-      mask = rank > 2 ? MaskTracer.Traced.FULL : new MaskTracer.Traced(MaskKind.KEY, new MaskOperand(n.input(3), MaskOperand.Form.KEEP, 1, "BM"));
+      mask = rank > 2 ? MaskTracer.Traced.FULL : new MaskTracer.Traced(MaskKind.KEY, new MaskOperand(n.input(3), MaskOperand.Form.KEEP, 1, "BM", false));
       blocked = !blocked.isEmpty() || rank >= 2 ? blocked : "its mask_index holds sequence lengths; expected one entry a key, [B, M]";
     }
     Operand x = new Operand(n.input(0), Operand.PACKED, context.shapes.type(n.input(0)));

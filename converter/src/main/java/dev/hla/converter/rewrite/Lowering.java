@@ -10,7 +10,7 @@ package dev.hla.converter.rewrite;
  * wherever it can be.
  */
 public enum Lowering {
-  /** The fused operator where the site allows it: no mask, maps without a hidden layer or softmax; else as CORE. */
+  /** The fused operator where the site allows it: maps without a hidden layer or softmax, no mask that differs from head to head; else as CORE. */
   FUSED,
   /** Feature maps as ordinary nodes and the core operator, everywhere. */
   CORE,

@@ -26,6 +26,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.stream.Collectors;
 
 /**
  * Applies a {@link Plan}: chosen sites become Hadamard linear attention, everything else stays as it is, down to the
@@ -132,11 +133,12 @@ public final class Rewriter {
       addFunction(out, HadamardFunction.core(model.opset(""), type));
     }
     if (operators.contains(HadamardFunction.FUSED)) {
-      // Its body depends on the activations in the file, so one from an earlier conversion gives way.
+      // Its body depends on the activations and masks in the file, so one from an earlier conversion gives way.
       List<FunctionProto> others = out.getFunctionsList().stream()
           .filter(f -> !(f.getDomain().equals(HadamardFunction.DOMAIN) && f.getName().equals(HadamardFunction.FUSED))).toList();
       out.clearFunctions().addAllFunctions(others);
-      addFunction(out, HadamardFunction.fused(model.opset(""), type, activations(out)));
+      List<NodeProto> nodes = fusedNodes(out);
+      addFunction(out, HadamardFunction.fused(model.opset(""), type, activations(nodes), nodes.stream().anyMatch(n -> !HadamardFunction.keyMask(n).isEmpty())));
     }
     return new OnnxModel(model.path(), out.build());
   }
@@ -150,26 +152,30 @@ public final class Rewriter {
     out.setProducerName(PRODUCER).setProducerVersion(ToolkitVersion.get());
   }
 
-  private static Set<String> activations(ModelProto.Builder model) {
-    Set<String> found = new TreeSet<>();
-    activations(model.getGraph().getNodeList(), found);
-    model.getFunctionsList().forEach(f -> activations(f.getNodeList(), found));
+  private static List<NodeProto> fusedNodes(ModelProto.Builder model) {
+    List<NodeProto> found = new ArrayList<>();
+    fusedNodes(model.getGraph().getNodeList(), found);
+    model.getFunctionsList().forEach(f -> fusedNodes(f.getNodeList(), found));
     return found;
   }
 
-  private static void activations(List<NodeProto> nodes, Set<String> found) {
+  private static void fusedNodes(List<NodeProto> nodes, List<NodeProto> found) {
     for (NodeProto n : nodes) {
-      boolean fused = n.getDomain().equals(HadamardFunction.DOMAIN) && n.getOpType().equals(HadamardFunction.FUSED);
+      if (n.getDomain().equals(HadamardFunction.DOMAIN) && n.getOpType().equals(HadamardFunction.FUSED)) {
+        found.add(n);
+      }
       for (AttributeProto a : n.getAttributeList()) {
-        if (fused && a.getName().equals("activations")) {
-          found.add(a.getS().toStringUtf8());
-        }
         if (a.hasG()) {
-          activations(a.getG().getNodeList(), found);
+          fusedNodes(a.getG().getNodeList(), found);
         }
-        a.getGraphsList().forEach(g -> activations(g.getNodeList(), found));
+        a.getGraphsList().forEach(g -> fusedNodes(g.getNodeList(), found));
       }
     }
+  }
+
+  private static Set<String> activations(List<NodeProto> fused) {
+    return fused.stream().flatMap(n -> n.getAttributeList().stream()).filter(a -> a.getName().equals("activations"))
+        .map(a -> a.getS().toStringUtf8()).collect(Collectors.toCollection(TreeSet::new));
   }
 
   /** One body serves all types only from the opset on that has CastLike; in older files all sites must be of one type. */

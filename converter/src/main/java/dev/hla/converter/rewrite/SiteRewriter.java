@@ -76,9 +76,9 @@ final class SiteRewriter {
     }
   }
 
-  /** The fused node takes no mask and no hidden layer. */
+  /** The fused node takes no hidden layer, and a mask only if it is the same for all heads. */
   private boolean fusable() {
-    return maps != null && wiring.mask() == null && maps.query().hidden().isEmpty() && maps.key().hidden().isEmpty()
+    return maps != null && (wiring.mask() == null || !wiring.mask().perHead()) && maps.query().hidden().isEmpty() && maps.key().hidden().isEmpty()
         && maps.activations().stream().allMatch(FUSED_ACTIVATIONS::contains) && castable(wiring.query()) && castable(wiring.key());
   }
 
@@ -108,6 +108,9 @@ final class SiteRewriter {
       SiteMaps.Side map = side.equals("query") ? maps.query() : maps.key();
       inputs.add(out.reals(side + ".weight", type, map.weight(), map.heads(), map.headDim(), map.width()));
       inputs.add(out.reals(side + ".bias", type, map.bias(), map.heads(), map.width()));
+    }
+    if (wiring.mask() != null) {
+      inputs.add(keyMask(wiring.mask()));
     }
     NodeProto.Builder node = out.add(HadamardFunction.FUSED, HadamardFunction.DOMAIN, "fused", inputs, List.of(output),
         List.of(Emitter.ints("ranks", longs(maps.ranks())), Emitter.ints("powers", longs(maps.powers())), Emitter.real("epsilon", maps.epsilon()),
@@ -228,6 +231,31 @@ final class SiteRewriter {
     String value = headsFirst(qkv[2], "value", wiring.kvHeads());
     String output = headsFirst(wiring.output(), "output", site.heads());
     return new SiteProbe.Names(site, query, key, value, output, wiring.mask() == null ? "" : keyFactor(wiring.mask(), 1, type));
+  }
+
+  /** What is added to the logarithms of the keys' weights, float [B or 1, M]. */
+  private String keyMask(MaskOperand mask) {
+    String rows = switch (mask.form()) {
+      case KEEP -> chosen(out.cast(mask.value(), DataType.BOOL_VALUE, "kept"), 0, Float.NEGATIVE_INFINITY);
+      case DROP -> chosen(mask.value(), Float.NEGATIVE_INFINITY, 0);
+      case ADDED -> {
+        String wide = out.cast(mask.value(), DataType.FLOAT_VALUE, "mask_float");
+        yield mask.factor() == 1 ? wide
+            : out.node("Mul", "scaled_mask", List.of(wide, out.reals("mask.factor", DataType.FLOAT_VALUE, new float[] {(float) mask.factor()})));
+      }
+    };
+    return switch (mask.axes()) {
+      case "BHQM" -> out.squeeze(rows, "key_mask", 1, 2);
+      case "HQM" -> out.squeeze(rows, "key_mask", 0);
+      case "M" -> out.unsqueeze(rows, "key_mask", 0);
+      case "" -> out.unsqueeze(rows, "key_mask", 0, 1);
+      default -> rows;
+    };
+  }
+
+  private String chosen(String condition, float then, float otherwise) {
+    return out.node("Where", "mask_rows", List.of(condition, out.reals("mask.then", DataType.FLOAT_VALUE, new float[] {then}),
+        out.reals("mask.else", DataType.FLOAT_VALUE, new float[] {otherwise})));
   }
 
   /**

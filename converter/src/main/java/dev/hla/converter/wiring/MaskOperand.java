@@ -7,8 +7,9 @@ package dev.hla.converter.wiring;
  * @param form how it acts
  * @param factor what numbers of the form ADDED are multiplied with before they meet the scores
  * @param axes its axes in order, one letter each: B batch, H heads, Q queries (always of size 1), M keys
+ * @param perHead whether it may differ from head to head
  */
-public record MaskOperand(String value, Form form, double factor, String axes) {
+public record MaskOperand(String value, Form form, double factor, String axes, boolean perHead) {
   /** What a mask holds. */
   public enum Form {
     /** Numbers added to the scores. */

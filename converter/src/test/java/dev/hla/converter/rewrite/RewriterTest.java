@@ -10,6 +10,7 @@ import dev.hla.converter.OnnxModel;
 import dev.hla.converter.RankSpec;
 import dev.hla.converter.TinyModel;
 import dev.hla.converter.attention.AttentionFinder;
+import dev.hla.onnx.GraphProto;
 import dev.hla.onnx.NodeProto;
 import dev.hla.onnx.TensorProto.DataType;
 import java.util.List;
@@ -66,6 +67,63 @@ class RewriterTest {
       assertEquals("Cast " + List.of("q", "k").get(i) + " " + DataType.FLOAT16_VALUE, cast.getOpType() + " " + cast.getInput(0) + " " + cast.getAttribute(0).getI());
     }
     assertEquals("v", fused.getInput(2));
+  }
+
+  @Test
+  void aKeyMaskOfAllHeadsIsTheFusedNodesLastInput() {
+    NodeProto fused = only(convert(masked(1)), "FusedHadamardLinearAttention");
+    assertEquals(8, fused.getInputCount());
+    NodeProto squeeze = only(convert(masked(1)), "Squeeze");
+    assertEquals(List.of(fused.getInput(7)), squeeze.getOutputList(), "[1, 1, 1, M] as [1, M]");
+  }
+
+  @Test
+  void aKeyMaskThatMayDifferFromHeadToHeadIsLeftToTheCoreOperator() {
+    assertEquals(3, only(convert(masked(4)), "HadamardLinearAttention").getInputCount());
+  }
+
+  @Test
+  void aSecondConversionsMaskIsKnownToTheFunction() {
+    OnnxModel both = new OnnxModel(masked(1).path(), masked(1).proto().toBuilder()
+        .setGraph(masked(1).proto().getGraph().toBuilder().mergeFrom(suffixed(TinyModel.attention().model().proto().getGraph(), "_2"))).build());
+    OnnxModel first = Rewriter.rewrite(both, plan(both, "p_2")).model();
+    assertEquals(7, first.proto().getFunctions(0).getInputCount());
+    OnnxModel second = Rewriter.rewrite(first, plan(first)).model();
+    assertEquals("key_mask", second.proto().getFunctions(0).getInput(7));
+    assertEquals(List.of(7, 8), second.proto().getGraph().getNodeList().stream().filter(n -> n.getDomain().equals("ai.hla"))
+        .map(NodeProto::getInputCount).sorted().toList());
+  }
+
+  private static OnnxModel masked(int heads) {
+    return new TinyModel().input("x", 1, 4, "tokens", 8).input("mask", 1, heads, 1, "tokens")
+        .weight("wq", 8, 8).weight("wk", 8, 8).weight("wv", 8, 8)
+        .node("MatMul", List.of("x", "wq"), List.of("q")).node("MatMul", List.of("x", "wk"), List.of("k")).node("MatMul", List.of("x", "wv"), List.of("v"))
+        .node("Transpose", List.of("k"), List.of("kt"), TinyModel.ints("perm", 0, 1, 3, 2))
+        .node("MatMul", List.of("q", "kt"), List.of("scores")).node("Add", List.of("scores", "mask"), List.of("masked"))
+        .node("Softmax", List.of("masked"), List.of("p"), TinyModel.integer("axis", -1))
+        .node("MatMul", List.of("p", "v"), List.of("y")).output("y", 1, 4, "tokens", 8).model();
+  }
+
+  /** The graph with other names. */
+  private static GraphProto suffixed(GraphProto graph, String suffix) {
+    GraphProto.Builder renamed = graph.toBuilder();
+    renamed.getInputBuilderList().forEach(i -> i.setName(i.getName() + suffix));
+    renamed.getOutputBuilderList().forEach(o -> o.setName(o.getName() + suffix));
+    renamed.getInitializerBuilderList().forEach(i -> i.setName(i.getName() + suffix));
+    for (NodeProto.Builder n : renamed.getNodeBuilderList()) {
+      n.setName(n.getName() + suffix);
+      for (int i = 0; i < n.getInputCount(); i++) {
+        n.setInput(i, n.getInput(i) + suffix);
+      }
+      n.setOutput(0, n.getOutput(0) + suffix);
+    }
+    return renamed.build();
+  }
+
+  private static NodeProto only(OnnxModel m, String op) {
+    List<NodeProto> found = m.proto().getGraph().getNodeList().stream().filter(n -> n.getOpType().equals(op)).toList();
+    assertEquals(1, found.size(), () -> op + " among " + ops(m));
+    return found.get(0);
   }
 
   @Test
