@@ -74,6 +74,9 @@ final class OperatorForms {
     } else if (n.has(4) && blocked.isEmpty()) {
       blocked = "it has a key_padding_mask and an attention_bias; expected one mask";
     }
+    if (blocked.isEmpty() && n.has(3) && n.has(1) && context.shapes.rank(n.input(1)) == 4) {
+      blocked = "it has a bias, and keys with heads first, to which none is added; expected no bias";
+    }
     String bias = n.has(3) ? n.input(3) : null;
     return site(n, "multihead_attention", Operand.PACKED, mask, heads, heads, bias, null, blocked);
   }

@@ -26,6 +26,8 @@ import java.util.stream.Collectors;
 final class SiteRewriter {
   private static final Set<Activation> FUSED_ACTIVATIONS = Set.of(Activation.IDENTITY, Activation.SOFTPLUS, Activation.RELU, Activation.EXP);
 
+  private static final List<String> SIDES = List.of("query", "key", "value");
+
   private final AttentionSite site;
   private final Wiring wiring;
   private final SiteMaps maps;
@@ -65,7 +67,9 @@ final class SiteRewriter {
   void emit(boolean fitted) {
     if (tokensFirst != null) {
       Operand[] qkv = inOneType(operands(tokensFirst.query(), tokensFirst.key(), tokensFirst.value()));
-      emitFused(List.of(qkv[0].value(), qkv[1].value(), qkv[2].value()), Operand.BNHD, tokensFirst.output().value(), fitted);
+      Operand ofQuery = takenOut(qkv[0], "query");
+      String query = tokensFirst.output().axes().equals(Operand.PACKED) ? packed(ofQuery, "query") : ofQuery.value();
+      emitFused(List.of(query, takenOut(qkv[1], "key").value(), takenOut(qkv[2], "value").value()), Operand.BNHD, tokensFirst.output().value(), fitted);
     } else if (fused) {
       Operand[] qkv = inOneType(operands(wiring.query(), wiring.key(), wiring.value()));
       List<String> rows = List.of(headsFirst(qkv[0], "query", site.heads()), headsFirst(qkv[1], "key", wiring.kvHeads()),
@@ -183,7 +187,8 @@ final class SiteRewriter {
       long width = site.heads() * site.headDim();
       List<String> parts = out.split(wiring.bias(), "bias", 0, width, width, width);
       for (int i = 0; i < 3; i++) {
-        qkv[i] = new Operand(out.node("Add", "biased_" + i, List.of(qkv[i].value(), parts.get(i))), qkv[i].axes(), qkv[i].type());
+        String own = packed(takenOut(qkv[i], SIDES.get(i)), SIDES.get(i));
+        qkv[i] = new Operand(out.node("Add", "biased_" + i, List.of(own, parts.get(i))), Operand.PACKED, qkv[i].type());
       }
     }
     return qkv;
@@ -191,13 +196,10 @@ final class SiteRewriter {
 
   /** [B, H, N, d] of the site's type, reading the operand where it is. */
   private String headsFirst(Operand operand, String side, long heads) {
-    String value = operand.value();
-    String axes = operand.axes();
-    if (axes.length() == 5) {
-      int which = side.equals("query") ? 0 : axes.charAt(3) == '3' ? (side.equals("key") ? 1 : 2) : side.equals("key") ? 0 : 1;
-      value = out.node("Gather", side, List.of(value, scalarIndex(side, which)), Emitter.integer("axis", 3));
-      axes = Operand.BNHD;
-    } else if (axes.equals(Operand.PACKED)) {
+    Operand own = takenOut(operand, side);
+    String value = own.value();
+    String axes = own.axes();
+    if (axes.equals(Operand.PACKED)) {
       value = out.reshape(value, side + "_heads", 0, 0, heads, -1);
       axes = Operand.BNHD;
     }
@@ -208,6 +210,21 @@ final class SiteRewriter {
       value = repeated(value, side, heads);
     }
     return side.equals("value") && operand.type() != type ? out.cast(value, type, "value") : value;
+  }
+
+  /** An operand that lies in one tensor with others, by itself. */
+  private Operand takenOut(Operand operand, String side) {
+    if (!operand.isShared()) {
+      return operand;
+    }
+    int which = side.equals("query") ? 0 : operand.axes().charAt(3) == '3' ? (side.equals("key") ? 1 : 2) : side.equals("key") ? 0 : 1;
+    String value = out.node("Gather", side, List.of(operand.value(), scalarIndex(side, which)), Emitter.integer("axis", 3));
+    return new Operand(value, Operand.BNHD, operand.type());
+  }
+
+  /** [B, N, H*d] of an operand with tokens before heads: a view. */
+  private String packed(Operand operand, String side) {
+    return operand.axes().equals(Operand.BNHD) ? out.reshape(operand.value(), side + "_packed", 0, 0, -1) : operand.value();
   }
 
   private String scalarIndex(String side, int which) {

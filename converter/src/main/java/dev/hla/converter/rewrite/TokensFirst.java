@@ -8,7 +8,8 @@ import java.util.Arrays;
 import java.util.List;
 
 /**
- * A site's operands with tokens before heads, as projections leave them: [B, N, H, d] or packed [B, N, H*d]. Where the
+ * A site's operands with tokens before heads, as projections leave them: [B, N, H, d], packed [B, N, H*d], or several in one
+ * tensor [B, N, H, 2 or 3, d]. Where the
  * graph has heads first, the Transposes that made it so are looked through; they go if nothing else reads them.
  */
 record TokensFirst(Operand query, Operand key, Operand value, Operand output) {
@@ -21,7 +22,8 @@ record TokensFirst(Operand query, Operand key, Operand value, Operand output) {
     Operand k = above(graph, w.key());
     Operand v = above(graph, w.value());
     Operand o = below(graph, w.output());
-    if (q == null || k == null || v == null || o == null || !q.axes().equals(o.axes())) {
+    // The output has the axes of the query, which are the rewriter's choice where it has to be taken out of a tensor.
+    if (q == null || k == null || v == null || o == null || !(q.isShared() || q.axes().equals(o.axes()))) {
       return null;
     }
     return new TokensFirst(q, k, v, o);
@@ -44,7 +46,7 @@ record TokensFirst(Operand query, Operand key, Operand value, Operand output) {
   }
 
   private static Operand tokensFirst(Operand x) {
-    return x.axes().equals(Operand.BNHD) || x.axes().equals(Operand.PACKED) ? x : null;
+    return x.axes().equals(Operand.BNHD) || x.axes().equals(Operand.PACKED) || x.isShared() ? x : null;
   }
 
   private static boolean swaps(Node n) {

@@ -45,6 +45,8 @@ public enum AttentionForm {
   MS_MULTI_HEAD_HEADS_FIRST("multihead_attention"),
   MS_MULTI_HEAD_PACKED_KV("multihead_attention"),
   MS_MULTI_HEAD_PACKED_QKV("multihead_attention"),
+  /** The same with a bias, whose three parts lie one after the other and not by heads. */
+  MS_MULTI_HEAD_PACKED_QKV_BIAS("multihead_attention"),
   MS_ATTENTION("packed_attention"),
   /** ReduceMax, Sub, Exp, ReduceSum, Div. */
   DECOMPOSED("decomposed"),
@@ -92,13 +94,23 @@ public enum AttentionForm {
     return name().startsWith("MERGED");
   }
 
+  /** Whether several operands lie in one tensor of five axes. */
+  public boolean isPacked() {
+    return this == MS_MULTI_HEAD_PACKED_KV || isPackedWithQuery();
+  }
+
+  /** Whether all three do. */
+  public boolean isPackedWithQuery() {
+    return this == MS_MULTI_HEAD_PACKED_QKV || this == MS_MULTI_HEAD_PACKED_QKV_BIAS;
+  }
+
   public boolean isGrouped() {
     return this == GROUPED_EXPAND || this == ONNX_ATTENTION_GROUPED;
   }
 
   /** Whether the form takes q, k and v apart from each other, so that any projection fits it. */
   public boolean takesAnyProjection() {
-    return this != MS_MULTI_HEAD_BIAS && this != MS_MULTI_HEAD_PACKED_KV && this != MS_MULTI_HEAD_PACKED_QKV && this != MS_ATTENTION && !isGrouped();
+    return this != MS_MULTI_HEAD_BIAS && !isPacked() && this != MS_ATTENTION && !isGrouped();
   }
 
   /** Einsum has no bfloat16, nor have the operators that project themselves anything to cast. */

@@ -121,8 +121,7 @@ final class AttentionModelWriter {
   }
 
   private boolean needsFused() {
-    return spec.projection() != Projection.SEPARATE || spec.form() == AttentionForm.MS_ATTENTION || spec.form() == AttentionForm.MS_MULTI_HEAD_PACKED_QKV
-        || spec.form() == AttentionForm.MS_MULTI_HEAD_PACKED_KV;
+    return spec.projection() != Projection.SEPARATE || spec.form() == AttentionForm.MS_ATTENTION || spec.form().isPacked();
   }
 
   private AttentionWeights.Names names(GraphBuilder g) {
@@ -141,14 +140,19 @@ final class AttentionModelWriter {
         fused ? null : g.real("v", projected, weights.value, c, kv),
         fused || biases ? null : g.real("v_bias", projected, weights.valueBias, kv),
         fused ? g.real("qkv", projected, fused(c, weights.query, weights.key, weights.value), c, packedKeys ? 2 * c : 3 * c) : null,
-        fused || biases ? g.real("qkv_bias", projected, fused(1, weights.queryBias, weights.keyBias, weights.valueBias), packedKeys ? 2 * c : 3 * c) : null,
+        fused || biases ? g.real("qkv_bias", projected, fusedBias(), packedKeys ? 2 * c : 3 * c) : null,
         g.real("out", projected, weights.out, c, c), g.real("out_bias", projected, weights.outBias, c));
+  }
+
+  private float[] fusedBias() {
+    return spec.form() == AttentionForm.MS_MULTI_HEAD_PACKED_QKV_BIAS ? AttentionWeights.beside(1, weights.queryBias, weights.keyBias, weights.valueBias)
+        : fused(1, weights.queryBias, weights.keyBias, weights.valueBias);
   }
 
   private float[] fused(int rows, float[] q, float[] k, float[] v) {
     return switch (spec.form()) {
       case MS_MULTI_HEAD_PACKED_KV -> AttentionWeights.interleaved(rows, k, v);
-      case MS_MULTI_HEAD_PACKED_QKV -> AttentionWeights.interleaved(rows, q, k, v);
+      case MS_MULTI_HEAD_PACKED_QKV, MS_MULTI_HEAD_PACKED_QKV_BIAS -> AttentionWeights.interleaved(rows, q, k, v);
       default -> AttentionWeights.beside(rows, q, k, v);
     };
   }

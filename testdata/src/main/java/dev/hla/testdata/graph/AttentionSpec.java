@@ -81,7 +81,7 @@ public record AttentionSpec(AttentionForm form, AttentionMask mask, Precision ty
   }
 
   private boolean hasLegalProjection() {
-    if (cross && (projection != Projection.SEPARATE || form == AttentionForm.MS_ATTENTION || form == AttentionForm.MS_MULTI_HEAD_PACKED_QKV)) {
+    if (cross && (projection != Projection.SEPARATE || form == AttentionForm.MS_ATTENTION || form.isPackedWithQuery())) {
       return false;
     }
     boolean packed = projection != Projection.FIVE_AXES && projection != Projection.FIVE_AXES_TRANSPOSED;
@@ -95,10 +95,9 @@ public record AttentionSpec(AttentionForm form, AttentionMask mask, Precision ty
    * MultiHeadAttention, and takes masks of the ai.onnx operator with all queries only.
    */
   public boolean runsOnCpu() {
-    boolean packed = form == AttentionForm.MS_MULTI_HEAD_PACKED_KV || form == AttentionForm.MS_MULTI_HEAD_PACKED_QKV;
     boolean shortMask = form.isOnnxOperator() && (mask == AttentionMask.KEY_BOOL || mask == AttentionMask.KEY_ADDITIVE || mask == AttentionMask.KEY_BIAS
         || mask == AttentionMask.ZERO_CONSTANT && dynamic);
-    return !packed && !shortMask && (type != Precision.BFLOAT16 || form == AttentionForm.MANUAL_FLOAT_OPERANDS);
+    return !form.isPacked() && !shortMask && (type != Precision.BFLOAT16 || form == AttentionForm.MANUAL_FLOAT_OPERANDS);
   }
 
   /** Whether the CPU provider runs what is left after conversion: all but a scale or an Expand of bfloat16 outside the site. */

@@ -106,6 +106,7 @@ final class OperatorWriter {
       case MS_MULTI_HEAD_BIAS -> new String[] {g.op("MatMul", x, w.query()), g.op("MatMul", context, w.key()), g.op("MatMul", context, w.value()),
           w.fusedBias()};
       case MS_MULTI_HEAD_PACKED_QKV -> new String[] {g.reshape(g.linear(x, w.fused(), w.fusedBias()), 0, 0, HEADS, 3, HEAD_DIM), "", "", ""};
+      case MS_MULTI_HEAD_PACKED_QKV_BIAS -> new String[] {g.reshape(g.op("MatMul", x, w.fused()), 0, 0, HEADS, 3, HEAD_DIM), "", "", w.fusedBias()};
       case MS_MULTI_HEAD_PACKED_KV -> new String[] {g.linear(x, w.query(), w.queryBias()),
           g.reshape(g.linear(context, w.fused(), w.fusedBias()), 0, 0, HEADS, 2, HEAD_DIM), "", ""};
       default -> {

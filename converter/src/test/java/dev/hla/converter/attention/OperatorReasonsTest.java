@@ -1,0 +1,54 @@
+package dev.hla.converter.attention;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+import dev.hla.converter.OnnxModel;
+import dev.hla.converter.TinyModel;
+import dev.hla.onnx.AttributeProto;
+import dev.hla.onnx.ModelProto;
+import dev.hla.onnx.NodeProto;
+import dev.hla.onnx.OperatorSetIdProto;
+import java.util.List;
+import java.util.stream.Stream;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** Attention operators that do more than the fused operator can stand for: why they are kept. */
+class OperatorReasonsTest {
+  private static final String MULTI_HEAD = "MultiHeadAttention";
+
+  private static TinyModel model() {
+    return new TinyModel().input("q", 2, 12, 32).input("k", 2, 7, 32).input("v", 2, 7, 32).input("k4", 2, 4, 7, 8).input("v4", 2, 4, 7, 8)
+        .input("lengths", 2).input("mask", 2, 7).input("added", 2, 4, 12, 7).weight("bias", 96).weight("w", 32, 96).output("y", 2, 12, 32);
+  }
+
+  static Stream<Arguments> nodes() {
+    AttributeProto heads = TinyModel.integer("num_heads", 4);
+    return Stream.of(
+        Arguments.of("plain", node(MULTI_HEAD, List.of("q", "k", "v"), heads), ""),
+        Arguments.of("keys with heads first", node(MULTI_HEAD, List.of("q", "k4", "v4"), heads), ""),
+        Arguments.of("a bias beside keys with heads first", node(MULTI_HEAD, List.of("q", "k4", "v4", "bias"), heads),
+            "it has a bias, and keys with heads first, to which none is added; expected no bias"),
+        Arguments.of("a key cache", node(MULTI_HEAD, List.of("q", "k", "v", "", "", "", "k4", "v4"), heads),
+            "it continues a key cache (past_key); expected whole sequences"),
+        Arguments.of("lengths", node(MULTI_HEAD, List.of("q", "k", "v", "", "lengths"), heads),
+            "its key_padding_mask holds sequence lengths; expected one entry a key, [B, M]"),
+        Arguments.of("a rotation", node("Attention", List.of("q", "w", "bias"), heads, TinyModel.integer("do_rotary", 1)),
+            "it rotates query and key itself (do_rotary); expected plain projections"));
+  }
+
+  private static NodeProto node(String op, List<String> inputs, AttributeProto... attributes) {
+    return TinyModel.protoNode(op, inputs, List.of("y"), attributes).toBuilder().setDomain("com.microsoft").build();
+  }
+
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("nodes")
+  void areGiven(String name, NodeProto node, String reason) {
+    ModelProto.Builder proto = model().proto().toBuilder().addOpsetImport(OperatorSetIdProto.newBuilder().setDomain("com.microsoft").setVersion(1));
+    proto.getGraphBuilder().addNode(node);
+    AttentionSite site = AttentionFinder.find(new OnnxModel(model().model().path(), proto.build())).sites().get(0);
+    assertEquals(reason, site.reason());
+    assertEquals(reason.isEmpty(), site.convertible());
+  }
+}
