@@ -207,8 +207,10 @@ std::vector<Case> shapes(bool small) {
 // For the warpgroup kernels, with one term whatever the number of keys.
 std::vector<Case> warpgroup_shapes(bool small) {
   std::vector<Case> all;
-  const auto core = [&](int64_t b, int64_t h, int64_t n, int64_t m, int64_t dv, std::vector<int64_t> ranks, int64_t depth = 0) {
-    if (!small || std::max(n, m) <= 300) all.push_back(make_case(b, h, n, m, dv, depth, ranks, {1, 1}, {1, 1}, 1 + static_cast<uint32_t>(all.size())));
+  const auto core = [&](int64_t b, int64_t h, int64_t n, int64_t m, int64_t dv, std::vector<int64_t> ranks, int64_t depth = 0,
+                        int64_t mask_rows = 0) {
+    if (small && std::max(n, m) > 300) return;
+    all.push_back(make_case(b, h, n, m, dv, depth, ranks, {1, 1}, {1, 1}, 1 + static_cast<uint32_t>(all.size()), mask_rows));
   };
   core(1, 1, 1, 1, 8, {8, 16});
   core(2, 2, 65, 63, 24, {8, 16});
@@ -225,6 +227,7 @@ std::vector<Case> warpgroup_shapes(bool small) {
   core(1, 2, 270, 600, 64, {16, 16}, 40);
   core(2, 1, 1300, 40, 8, {8, 16}, 32);
   core(1, 2, 30, 290, 64, {32, 32}, 96);
+  core(2, 2, 70, 90, 64, {16, 16}, 32, 2);
   core(2, 2, 1500, 20000, 128, {16, 16});
   core(1, 3, 3000, 7000, 128, {32, 32});
   return all;

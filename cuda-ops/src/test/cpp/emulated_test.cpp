@@ -167,6 +167,7 @@ int run_warpgroups(bool small) {
     std::vector<int64_t> ranks;
     int64_t depth = 0;
     std::vector<int64_t> activations = {1, 1};
+    int64_t mask_rows = 0;
   };
   const std::vector<Shape> fitting = {
       {1, 1, 1, 1, 8, {8, 16}},         {2, 2, 65, 63, 24, {8, 16}},     {1, 1, 257, 65, 64, {16, 16}},
@@ -175,6 +176,7 @@ int run_warpgroups(bool small) {
       {1, 1, 1030, 515, 128, {16, 16}}, {1, 1, 513, 130, 40, {48, 16}},
       {1, 2, 270, 600, 64, {16, 16}, 40}, {1, 1, 90, 70, 128, {8, 32}, 128},
       {2, 1, 1300, 40, 8, {8, 16}, 32, {3, 1}},   {1, 2, 30, 290, 64, {32, 32}, 96, {2, 3}},
+      {2, 2, 70, 90, 64, {16, 16}, 32, {1, 1}, 2},
   };
   const Type& bfloat16 = kTypes[2];
   int runs = 0, failures = 0;
@@ -182,7 +184,7 @@ int run_warpgroups(bool small) {
   for (const Shape& shape : fitting) {
     if (small && shape.queries * shape.ranks[0] * shape.ranks[1] > 100'000) continue;
     Case c = make_case(shape.batch, shape.heads, shape.queries, shape.keys, shape.width, shape.depth, shape.ranks, {1, 1},
-                       shape.activations, 5);
+                       shape.activations, 5, shape.mask_rows);
     expect_all(c);
     const RowTables tables(hla::MonomialPlan(c.ranks, c.powers));
     for (const Setting& s : {Setting{bfloat16, false, false, 1, 1, true}, Setting{bfloat16, true, false, 7, 1, true}}) {
