@@ -42,8 +42,7 @@ std::string describe(const ort::Api* api) {
     json += "{\"instruction_set\":" + quoted(variant.name) + ",\"kernel\":" + quoted(variant.kernel->description) +
             ",\"lacks\":" + quoted(variant.lacks) + "}";
   }
-  return json + "],\"operators\":[\"HadamardLinearAttention\",\"FusedHadamardLinearAttention\",\"OperatorInfo\",\"FmaPeak\"]" +
-         ",\"types\":[\"float\",\"float16\",\"bfloat16\"]}";
+  return json + "]}";
 }
 
 ort::Status* create(const ort::CustomOp*, const ort::Api* api, const ort::KernelInfo*, void** kernel) {
