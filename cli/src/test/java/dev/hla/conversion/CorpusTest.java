@@ -16,6 +16,8 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.condition.EnabledIf;
+import org.junit.jupiter.api.parallel.Execution;
+import org.junit.jupiter.api.parallel.ExecutionMode;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
@@ -28,6 +30,7 @@ class CorpusTest {
 
   @ParameterizedTest(name = "{0}")
   @MethodSource("models")
+  @Execution(ExecutionMode.CONCURRENT)
   void sitesMatchTheTruth(Path file) {
     JsonNode truth = Corpus.truth(file);
     SiteReport report = AttentionFinder.find(OnnxModel.load(file));
@@ -50,6 +53,7 @@ class CorpusTest {
 
   @ParameterizedTest(name = "{0}")
   @MethodSource("models")
+  @Execution(ExecutionMode.CONCURRENT)
   void convertedFilesRunAlikeWithTheLibraryAndWithoutIt(Path file) {
     Conversion conversion = Conversion.of(OnnxModel.load(file));
     ModelProto converted = conversion.converted();

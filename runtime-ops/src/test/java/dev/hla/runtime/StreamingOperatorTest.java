@@ -29,6 +29,8 @@ import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.api.parallel.Execution;
+import org.junit.jupiter.api.parallel.ExecutionMode;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -50,6 +52,7 @@ class StreamingOperatorTest {
 
   @ParameterizedTest(name = "{0} {1} library {2}")
   @MethodSource("cases")
+  @Execution(ExecutionMode.CONCURRENT)
   void chunksInSequenceSeeAllKeysSoFar(OperatorCase c, Precision precision, boolean library) throws OrtException {
     for (int opset : library || precision == Precision.BFLOAT16 ? new int[] {17} : new int[] {11, 17}) {
       try (Session stream = new Session(c, model(c, opset, Tensors.type(precision), "state", "next_state"), precision, library)) {

@@ -96,7 +96,7 @@ class KnapsackTest {
     Random random = new Random(share);
     List<List<Knapsack.Option>> problem = problem(random, 40, 10);
     int count = 40 * share / 100;
-    for (int i = 0; i < 200; i++) {
+    for (int i = 0; i < 60; i++) {
       int[] set = new int[40];
       List<Integer> order = new ArrayList<>(java.util.stream.IntStream.range(0, 40).boxed().toList());
       java.util.Collections.shuffle(order, random);
