@@ -1,6 +1,7 @@
 package dev.hla.cli;
 
 import com.google.protobuf.ByteString;
+import dev.hla.converter.FusedUses;
 import dev.hla.converter.HadamardFunction;
 import dev.hla.converter.RankSpec;
 import dev.hla.onnx.AttributeProto;
@@ -19,6 +20,7 @@ import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
 import java.util.Locale;
+import java.util.Set;
 
 /** The attentions that {@code bench op} measures, each as a model of its own. */
 enum BenchedOperator {
@@ -144,7 +146,7 @@ enum BenchedOperator {
     DataType type = DataType.forNumber(onnx(s.type()));
     return switch (this) {
       case HADAMARD_FUNCTION -> List.of(HadamardFunction.core(OPSET, type));
-      case FUSED_FUNCTION -> List.of(HadamardFunction.fused(OPSET, type, List.of(activations(ranks)), false));
+      case FUSED_FUNCTION -> List.of(HadamardFunction.fused(OPSET, type, new FusedUses(Set.of(activations(ranks)), Set.of("BHND"), false)));
       default -> List.of();
     };
   }

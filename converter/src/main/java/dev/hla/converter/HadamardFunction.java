@@ -8,8 +8,8 @@ import dev.hla.onnx.FunctionProto;
 import dev.hla.onnx.NodeProto;
 import dev.hla.onnx.OperatorSetIdProto;
 import dev.hla.onnx.TensorProto.DataType;
-import java.util.Collection;
 import java.util.List;
+import java.util.function.Function;
 import java.util.stream.Stream;
 
 /**
@@ -46,6 +46,7 @@ public final class HadamardFunction {
    */
   private static final long CONSTANT_OPSET = 12;
   private static final String KEY_MASK = "key_mask";
+  private static final String TOKENS_FIRST = "BNHD";
   private static final List<String> FUSED_INPUTS =
       List.of("query", "key", "value", "query_weight", "query_bias", "key_weight", "key_bias");
 
@@ -112,18 +113,17 @@ public final class HadamardFunction {
    * [B, tokens, H * width]) and num_heads, which a kernel needs and the function takes from the weights. The output has
    * the layout of the query.
    *
-   * <p>Plain ONNX cannot take a string apart, so the body compares the attribute with those that the file uses.
+   * <p>Plain ONNX cannot take a string apart, so the body compares attributes with the values that the file uses.
    *
    * @param opset the version of the ONNX operators that the model imports, as for {@link #core}
    * @param type type of the tensors, as for {@link #core}
-   * @param activations every value of the attribute of that name in the file, such as {@code identity,identity,exp}
-   * @param masked whether any node in the file has a key_mask; others do with this body, too, at the cost of a product
+   * @param uses how the file uses it; a node without a mask does with the body for masks, too, at the cost of a product
    * @throws HlaException if the opset is older than {@link #MIN_OPSET} or an activation is not known
    */
-  public static FunctionProto fused(long opset, DataType type, Collection<String> activations, boolean masked) {
-    List<String> inputs = masked ? Stream.concat(FUSED_INPUTS.stream(), Stream.of(KEY_MASK)).toList() : FUSED_INPUTS;
+  public static FunctionProto fused(long opset, DataType type, FusedUses uses) {
+    List<String> inputs = uses.masked() ? Stream.concat(FUSED_INPUTS.stream(), Stream.of(KEY_MASK)).toList() : FUSED_INPUTS;
     FunctionBody body = new FunctionBody(opset, inputs.toArray(String[]::new));
-    new HadamardFunction(FUSED, opset, type, body).fusedNodes(List.copyOf(activations), masked);
+    new HadamardFunction(FUSED, opset, type, body).fusedNodes(uses);
     return function(FUSED, opset, body)
         .setDocString("Hadamard Linear Attention (arXiv 2602.12128) with its feature maps: each factor's slice of x W + b "
             + "passes through its activation; then as HadamardLinearAttention.")
@@ -174,18 +174,19 @@ public final class HadamardFunction {
     return type == null ? f.op("rows_in_type", "CastLike", rows, "value") : f.cast("rows_in_type", rows, type);
   }
 
-  private void fusedNodes(List<String> activations, boolean masked) {
+  private void fusedNodes(FusedUses uses) {
     String ranks = integers("ranks");
     // Factors are taken activation by activation: their order does not matter, and each activation gets one slice.
-    MapNodes maps = new MapNodes(f, ranks, f.attribute("activations", "value_string", AttributeType.STRING), activations);
+    MapNodes maps = new MapNodes(f, ranks, f.attribute("activations", "value_string", AttributeType.STRING), List.copyOf(uses.activations()));
     ProductNodes products = new ProductNodes(f, maps.ranks(), f.gather("sorted_powers", integers("powers"), maps.order(), 0));
 
-    String tokensFirst = f.sameText("tokens_first", f.attribute("layout", "value_string", AttributeType.STRING), "BNHD");
+    // Null where it is not the same everywhere.
+    Boolean known = uses.layouts().size() == 1 ? (Boolean) uses.layouts().contains(TOKENS_FIRST) : null;
+    String tokensFirst = known != null ? null : f.sameText("tokens_first", f.attribute("layout", "value_string", AttributeType.STRING), TOKENS_FIRST);
     String weightShape = f.op("weight_shape", "Shape", "query_weight");
     String heads = f.dim("heads", weightShape, 0);
     String headDim = f.dim("head_dim", weightShape, 1);
-    String tokenAxis = f.op("token_axis", "Where", tokensFirst, f.vector(1), f.vector(2));
-    String headAxis = f.op("head_axis", "Where", tokensFirst, f.vector(2), f.vector(1));
+    String tokenAxis = known != null ? f.vector(known ? 1 : 2) : f.op("token_axis", "Where", tokensFirst, f.vector(1), f.vector(2));
     String queryShape = f.op("query_shape", "Shape", "query");
     String keyShape = f.op("key_shape", "Shape", "key");
     String valueShape = f.op("value_shape", "Shape", "value");
@@ -195,20 +196,19 @@ public final class HadamardFunction {
     Sizes sizes = new Sizes(f.dim("batch", queryShape, 0), heads,
         f.op("queries", "Gather", queryShape, tokenAxis), f.op("keys", "Gather", keyShape, tokenAxis), valueDim);
 
-    Layout layout = new Layout(f.asScalar("tokens_come_first", tokensFirst), sizes);
+    Layout layout = new Layout(known, known != null ? null : f.asScalar("tokens_come_first", tokensFirst), sizes);
     AttentionNodes attention = new AttentionNodes(f, products, sizes);
     String rows = attention.attend(
         epsilon(),
         new Side(layout.headsFirst("query", sizes.queries(), headDim), maps, maps.parameters("query"), null),
         new Side(layout.headsFirst("key", sizes.keys(), f.dim("key_dim", f.op("key_weight_shape", "Shape", "key_weight"), 1)),
-            maps, maps.parameters("key"), masked ? keyFactors(sizes) : null),
+            maps, maps.parameters("key"), uses.masked() ? keyFactors(sizes) : null),
         layout.headsFirst("value", sizes.keys(), valueDim), null).rows();
     String lead = f.slice("query_lead", queryShape, f.vector(0), f.vector(-1), f.vector(0));
     String shape = f.concat("output_shape", 0, lead, f.vector(-1));
     // Branches return bfloat16 only from opset 16 on: they are in float.
-    String shaped = f.choose(List.of("in_layout"), Kind.FLOAT, layout.tokensFirst,
-        then -> List.of(then.op("tokens_first_output", "Reshape", then.transpose("tokens_first_rows", rows, 0, 2, 1, 3), shape)),
-        otherwise -> List.of(otherwise.op("heads_first_output", "Identity", rows))).get(0);
+    String shaped = layout.choose("in_layout",
+        then -> then.op("tokens_first_output", "Reshape", then.transpose("tokens_first_rows", rows, 0, 2, 1, 3), shape), rows);
     f.result("output", "Identity", List.of(), inOutputType(shaped));
   }
 
@@ -225,23 +225,36 @@ public final class HadamardFunction {
 
   /** How tokens, heads and columns lie in query, key and value of the fused operator. */
   private final class Layout {
-    /** 0-dimensional. */
+    /** Whether tokens come before heads; null if that is for the node to say. */
+    private final Boolean known;
+    /** The same, 0-dimensional, where it is not known. */
     private final String tokensFirst;
     private final Sizes sizes;
 
-    private Layout(String tokensFirst, Sizes sizes) {
+    private Layout(Boolean known, String tokensFirst, Sizes sizes) {
+      this.known = known;
       this.tokensFirst = tokensFirst;
       this.sizes = sizes;
     }
 
+    /** What {@code then} makes where tokens come first, else {@code asItIs}. */
+    private String choose(String name, Function<FunctionBody, String> then, String asItIs) {
+      if (known != null) {
+        return known ? then.apply(f) : asItIs;
+      }
+      return f.choose(List.of(name), Kind.FLOAT, tokensFirst, b -> List.of(then.apply(b)), b -> List.of(b.op(name + "_as_it_is", "Identity", asItIs))).get(0);
+    }
+
+    private String either(String name, String ofTokensFirst, String ofHeadsFirst) {
+      return known == null ? f.op(name, "Where", tokensFirst, ofTokensFirst, ofHeadsFirst) : known ? ofTokensFirst : ofHeadsFirst;
+    }
+
     /** An input, packed or not, as [B, H, tokens, width] in float. A size of 0 stands for itself, as it is where it was. */
     private String headsFirst(String input, String tokens, String width) {
-      String second = f.op(input + "_second_dim", "Where", tokensFirst, tokens, sizes.heads());
-      String third = f.op(input + "_third_dim", "Where", tokensFirst, sizes.heads(), tokens);
+      String second = either(input + "_second_dim", tokens, sizes.heads());
+      String third = either(input + "_third_dim", sizes.heads(), tokens);
       String unpacked = f.op(input + "_unpacked", "Reshape", inFloat(input), f.concat(input + "_shape_of_four", 0, sizes.batch(), second, third, width));
-      return f.choose(List.of(input + "_rows"), Kind.FLOAT, tokensFirst,
-          then -> List.of(then.transpose(input + "_heads_first", unpacked, 0, 2, 1, 3)),
-          otherwise -> List.of(otherwise.op(input + "_as_it_is", "Identity", unpacked))).get(0);
+      return choose(input + "_rows", then -> then.transpose(input + "_heads_first", unpacked, 0, 2, 1, 3), unpacked);
     }
   }
 

@@ -6,6 +6,8 @@ import dev.hla.onnx.TensorProto.DataType;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Set;
+import java.util.TreeSet;
 
 /**
  * The nodes of the feature maps in the fused operator's function: {@code z = x W + b}, and an activation for each factor.
@@ -24,11 +26,16 @@ final class MapNodes {
   private final List<String> ends = new ArrayList<>();
   /** Whether softplus is the only activation. */
   private final String softplusAlone;
+  /** Whether it is so everywhere, or somewhere, in the file. */
+  private final boolean allAreSoftplus;
+  private final boolean someAreSoftplus;
+  /** Numbers of those that occur where it is not. */
+  private final Set<Integer> mixed = new TreeSet<>();
 
   /**
    * @param ranks int64 [F]
    * @param activations the operator's attribute: a 0-dimensional string
-   * @param known all values that it may have
+   * @param known all values that it may have, one or more
    */
   MapNodes(FunctionBody body, String ranks, String activations, List<String> known) {
     f = body;
@@ -36,7 +43,12 @@ final class MapNodes {
     for (int i = 0; i < classes.length; i++) {
       classes[i] = i;
     }
-    String ofFactor = factorActivations(ranks, activations, known);
+    Set<Integer> softplusOnly = Set.of(ACTIVATIONS.indexOf(Activation.SOFTPLUS));
+    List<List<Integer>> everywhere = known.stream().map(MapNodes::numbers).toList();
+    everywhere.stream().filter(each -> !softplusOnly.containsAll(each)).forEach(mixed::addAll);
+    allAreSoftplus = mixed.isEmpty();
+    someAreSoftplus = everywhere.stream().anyMatch(softplusOnly::containsAll);
+    String ofFactor = factorActivations(ranks, activations, known, everywhere);
     String inClass = f.op("in_class", "Equal", f.unsqueeze("classes", f.vector(classes), 1), ofFactor);
     // Sorted by numbers that are all different. NonZero would give the same, but ONNX Runtime does not fold it.
     String factors = f.op("factors_in_order", "Range", f.scalar(0), f.op("factor_number", "Size", ranks), f.scalar(1));
@@ -64,31 +76,37 @@ final class MapNodes {
   }
 
   /** Number of each factor's activation [F], found by comparing the attribute with all it may be. */
-  private String factorActivations(String ranks, String activations, List<String> known) {
-    if (known.isEmpty()) {
-      throw new HlaException("no activations given: every value that the attribute has in the file is needed");
+  private String factorActivations(String ranks, String activations, List<String> known, List<List<Integer>> numbers) {
+    if (known.size() == 1) {
+      return f.vector(numbers.get(0).stream().mapToLong(Integer::longValue).toArray());
     }
     // One table of all known values, one after the other; a value begins after the factors of those before it.
     List<Long> table = new ArrayList<>();
     long[] begins = new long[known.size()];
     for (int i = 0; i < begins.length; i++) {
       begins[i] = table.size();
-      for (String word : known.get(i).split(",", -1)) {
-        int number = ACTIVATIONS.indexOf(Activation.of(word));
-        if (number < 0) {
-          throw new HlaException("activation " + word + " looks at a whole factor, which the fused operator does not; use the core operator for it");
-        }
-        table.add((long) number);
-      }
+      numbers.get(i).forEach(number -> table.add((long) number));
     }
     String texts = f.concat("all_activations", 0, f.texts("known_activations", known), f.oneText("these_activations", activations));
     // In order of first appearance, so that the last text's number is its place among the known ones.
     // Every output has a name: up to ONNX Runtime 1.24, folding a Unique with a gap among its outputs fails.
-    String numbers = f.ops(List.of("different_activations", "activations_first", "activations_number"), "Unique",
+    String places = f.ops(List.of("different_activations", "activations_first", "activations_number"), "Unique",
         List.of(FunctionBody.integer("sorted", 0)), texts).get(2);
-    String begin = f.op("table_begin", "Gather", f.vector(begins), f.dim("these_number", numbers, -1));
+    String begin = f.op("table_begin", "Gather", f.vector(begins), f.dim("these_number", places, -1));
     String end = f.op("table_stop", "Add", begin, f.op("factors_in_all", "Shape", ranks));
     return f.slice("factor_activations", f.vector(table.stream().mapToLong(Long::longValue).toArray()), begin, end, f.vector(0));
+  }
+
+  private static List<Integer> numbers(String activations) {
+    List<Integer> numbers = new ArrayList<>();
+    for (String word : activations.split(",", -1)) {
+      int number = ACTIVATIONS.indexOf(Activation.of(word));
+      if (number < 0) {
+        throw new HlaException("activation " + word + " looks at a whole factor, which the fused operator does not; use the core operator for it");
+      }
+      numbers.add(number);
+    }
+    return numbers;
   }
 
   /** The order in which factors are taken: a permutation [F] of their numbers. */
@@ -134,18 +152,24 @@ final class MapNodes {
   /** @param axis of z along which the features lie */
   private String activated(FunctionBody b, String z, long axis) {
     // The usual map has one activation, and needs no slices.
-    return b.choose(List.of("features"), Kind.FLOAT, softplusAlone,
-        then -> List.of(activate(then, "softplus", Activation.SOFTPLUS, z)),
-        otherwise -> {
-          List<String> activated = new ArrayList<>();
-          for (int i = 0; i < ACTIVATIONS.size(); i++) {
-            Activation each = ACTIVATIONS.get(i);
-            String begin = i == 0 ? f.vector(0) : ends.get(i - 1);
-            String slice = otherwise.slice(each.word() + "_columns", z, begin, ends.get(i), f.vector(axis));
-            activated.add(activate(otherwise, each.word(), each, slice));
-          }
-          return List.of(otherwise.concat("activated", axis, activated.toArray(String[]::new)));
-        }).get(0);
+    if (allAreSoftplus) {
+      return activate(b, "softplus", Activation.SOFTPLUS, z);
+    }
+    return !someAreSoftplus ? activatedSlices(b, z, axis) : b.choose(List.of("features"), Kind.FLOAT, softplusAlone,
+        then -> List.of(activate(then, "softplus", Activation.SOFTPLUS, z)), otherwise -> List.of(activatedSlices(otherwise, z, axis))).get(0);
+  }
+
+  private String activatedSlices(FunctionBody b, String z, long axis) {
+    List<String> activated = new ArrayList<>();
+    for (int i : mixed) {
+      Activation each = ACTIVATIONS.get(i);
+      String slice = z;
+      if (mixed.size() > 1) {
+        slice = b.slice(each.word() + "_columns", z, i == 0 ? f.vector(0) : ends.get(i - 1), ends.get(i), f.vector(axis));
+      }
+      activated.add(activate(b, each.word(), each, slice));
+    }
+    return mixed.size() == 1 ? activated.get(0) : b.concat("activated", axis, activated.toArray(String[]::new));
   }
 
   private String activate(FunctionBody b, String name, Activation activation, String z) {

@@ -6,6 +6,7 @@ import dev.hla.onnx.FunctionProto;
 import dev.hla.onnx.NodeProto;
 import dev.hla.onnx.TensorProto.DataType;
 import java.util.List;
+import java.util.Set;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -15,7 +16,7 @@ class HadamardFunctionTest {
   @ValueSource(longs = {11, 13, 15, 17, 18, 21})
   void everyOutputOfEveryNodeHasAName(long opset) {
     for (FunctionProto function : List.of(HadamardFunction.core(opset, DataType.FLOAT), HadamardFunction.streaming(opset, DataType.FLOAT),
-        HadamardFunction.fused(opset, DataType.FLOAT, List.of("identity,identity,exp", "softplus"), true))) {
+        HadamardFunction.fused(opset, DataType.FLOAT, new FusedUses(Set.of("identity,identity,exp", "softplus"), Set.of("BHND", "BNHD"), true)))) {
       assertEquals(List.of(), function.getNodeList().stream().filter(n -> n.getOutputList().contains("")).map(NodeProto::getOpType).toList(),
           function.getName());
     }

@@ -9,6 +9,7 @@ import ai.onnxruntime.OnnxTensor;
 import ai.onnxruntime.OrtEnvironment;
 import ai.onnxruntime.OrtException;
 import ai.onnxruntime.OrtSession;
+import dev.hla.converter.FusedUses;
 import dev.hla.converter.HadamardFunction;
 import dev.hla.converter.HlaException;
 import dev.hla.onnx.TensorProto.DataType;
@@ -19,6 +20,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.Set;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.parallel.Execution;
@@ -84,17 +86,17 @@ class FusedFunctionTest {
     assertTrue(error <= precision.tolerance(), () -> "relative error " + error);
   }
 
-  /** A file has one body for its nodes with masks and for those without. */
-  @ParameterizedTest(name = "{0}")
-  @MethodSource("cases")
+  /** A file has one body for its nodes with masks and for those without, for all layouts and all activations. */
+  @ParameterizedTest(name = "{0} {1}, mask {2}")
+  @MethodSource("casesInMixedFiles")
   @Execution(ExecutionMode.CONCURRENT)
-  void aNodeWithoutAMaskRunsTheBodyOfThoseWith(Case c) throws OrtException {
-    double error = error(c, Layout.TOKENS_FIRST, Precision.FLOAT32, KeyMask.ABSENT, false, 17);
+  void runsTheBodyOfAFileWithOthers(Case c, Layout layout, KeyMask mask) throws OrtException {
+    double error = error(c, layout, Precision.FLOAT32, mask, false, 17);
     assertTrue(error <= Precision.FLOAT32.tolerance(), () -> "relative error " + error);
   }
 
-  static List<Case> cases() {
-    return CASES;
+  static Stream<Arguments> casesInMixedFiles() {
+    return CASES.stream().flatMap(c -> Stream.of(Arguments.of(c, Layout.TOKENS_FIRST, KeyMask.ABSENT), Arguments.of(c, Layout.HEADS_FIRST, KeyMask.FOR_ALL)));
   }
 
   @ParameterizedTest
@@ -102,7 +104,7 @@ class FusedFunctionTest {
   @Execution(ExecutionMode.CONCURRENT)
   void speaksTheModelsOpset(int opset) throws OrtException {
     for (Precision precision : opset < 13 ? List.of(Precision.FLOAT32, Precision.FLOAT16) : List.of(Precision.values())) {
-      double error = error(CASES.get(3), Layout.TOKENS_FIRST, precision, KeyMask.FOR_EACH_BATCH, true, opset);
+      double error = error(CASES.get(3), Layout.TOKENS_FIRST, precision, KeyMask.FOR_EACH_BATCH, false, opset);
       assertTrue(error <= precision.tolerance(), precision + ": relative error " + error);
     }
   }
@@ -115,7 +117,7 @@ class FusedFunctionTest {
       Map<String, float[]> tensors = Map.of("query", new float[1], "key", new float[1], "value", new float[] {1},
           "query_weight", new float[1], "query_bias", new float[] {1}, "key_weight", new float[1], "key_bias", new float[] {bias});
       double a = Math.log1p(Math.exp(1)) * Math.log1p(Math.exp(bias));
-      double y = run(c, Layout.HEADS_FIRST, Precision.FLOAT32, 17, tensors, false, 1e-20f)[0];
+      double y = run(c, Layout.HEADS_FIRST, Precision.FLOAT32, 17, tensors, true, 1e-20f)[0];
       assertEquals(a / (a + 1e-20f), y, 1e-5, "bias " + bias);
     }
   }
@@ -126,20 +128,24 @@ class FusedFunctionTest {
     Case c = new Case("", 1, 1, 1, 1, 1, 1, ints(2), ints(2), activation);
     Map<String, float[]> tensors = Map.of("query", new float[] {1}, "key", new float[] {Float.NaN}, "value", new float[] {1},
         "query_weight", new float[] {1, 1}, "query_bias", new float[2], "key_weight", new float[] {1, 1}, "key_bias", new float[2]);
-    assertTrue(Double.isNaN(run(c, Layout.HEADS_FIRST, Precision.FLOAT32, 17, tensors, false, 1e-6f)[0]));
+    assertTrue(Double.isNaN(run(c, Layout.HEADS_FIRST, Precision.FLOAT32, 17, tensors, true, 1e-6f)[0]));
   }
 
   @Test
   void whatTheBodyCannotExpressIsRefused() {
     assertEquals("opset 10 cannot express ai.hla::FusedHadamardLinearAttention as a function; it takes opset 11 or newer: "
         + "export the model with a newer opset",
-        assertThrows(HlaException.class, () -> HadamardFunction.fused(10, DataType.FLOAT, List.of("exp"), false)).getMessage());
-    assertTrue(assertThrows(HlaException.class, () -> HadamardFunction.fused(17, DataType.FLOAT, List.of("tanh"), false))
+        assertThrows(HlaException.class, () -> HadamardFunction.fused(10, DataType.FLOAT, uses("exp"))).getMessage());
+    assertTrue(assertThrows(HlaException.class, () -> HadamardFunction.fused(17, DataType.FLOAT, uses("tanh")))
         .getMessage().startsWith("unknown activation \"tanh\""));
   }
 
-  /** @param own whether the body is that of a file without masks where there is no mask */
-  private static double error(Case c, Layout layout, Precision precision, KeyMask mask, boolean own, int opset) throws OrtException {
+  private static FusedUses uses(String activations) {
+    return new FusedUses(Set.of(activations), Set.of("BHND"), false);
+  }
+
+  /** @param alone whether the body is that of a file with this node alone */
+  private static double error(Case c, Layout layout, Precision precision, KeyMask mask, boolean alone, int opset) throws OrtException {
     Random random = new Random(c.name().hashCode());
     Map<String, float[]> tensors = new LinkedHashMap<>();
     int groups = c.batch() * c.heads();
@@ -159,7 +165,7 @@ class FusedFunctionTest {
     if (mask != KeyMask.ABSENT) {
       tensors.put(MASK, keyMask);
     }
-    double[] actual = run(c, layout, precision, opset, tensors, mask != KeyMask.ABSENT || !own, 1e-6f);
+    double[] actual = run(c, layout, precision, opset, tensors, alone, 1e-6f);
     return HadamardReference.relativeError(expected, layout == Layout.HEADS_FIRST ? actual
         : HadamardReference.swapTokensAndHeads(c.batch(), c.queries(), c.heads(), c.valueDim(), actual));
   }
@@ -171,18 +177,20 @@ class FusedFunctionTest {
 
   /** Runs the function on tensors given heads first, laid out as {@code layout} says. */
   private static double[] run(
-      Case c, Layout layout, Precision precision, int opset, Map<String, float[]> tensors, boolean masked, float epsilon) throws OrtException {
+      Case c, Layout layout, Precision precision, int opset, Map<String, float[]> tensors, boolean alone, float epsilon) throws OrtException {
     DataType type = Tensors.type(precision);
+    String layoutOfNode = layout == Layout.HEADS_FIRST ? "BHND" : "BNHD";
     // Other activations of the same file, before and after, must not be taken for this site's.
-    List<String> inFile = List.of("relu,relu,relu,relu,relu", c.activations(), c.activations() + ",exp");
+    FusedUses uses = alone ? new FusedUses(Set.of(c.activations()), Set.of(layoutOfNode), tensors.containsKey(MASK))
+        : new FusedUses(Set.of("exp,relu,relu,relu,relu", c.activations(), c.activations() + ",exp"), Set.of("BHND", "BNHD"), true);
     List<String> given = tensors.containsKey(MASK) ? Stream.concat(INPUTS.stream(), Stream.of(MASK)).toList() : INPUTS;
     byte[] model = new OneNodeModel(HadamardFunction.FUSED, given).floats(MASK)
         .opset(opset).type(type)
         .attribute("ranks", c.ranks()).attribute("powers", c.powers()).attribute("epsilon", epsilon)
         .attribute("activations", c.activations())
-        .attribute("layout", layout == Layout.HEADS_FIRST ? "BHND" : "BNHD")
+        .attribute("layout", layoutOfNode)
         .integer("num_heads", c.heads())
-        .function(HadamardFunction.fused(opset, type, inFile, masked))
+        .function(HadamardFunction.fused(opset, type, uses))
         .bytes();
     Map<String, OnnxTensor> inputs = new LinkedHashMap<>();
     try (OrtSession session = OrtEnvironment.getEnvironment().createSession(model)) {

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import ai.onnxruntime.OrtEnvironment;
 import dev.hla.converter.FeatureMaps;
+import dev.hla.converter.FusedUses;
 import dev.hla.converter.HadamardFunction;
 import dev.hla.converter.OnnxModel;
 import dev.hla.converter.attention.AttentionFinder;
@@ -120,7 +121,7 @@ class RuntimeVersionsTest {
         .shape("query_bias", "heads features").shape("key_bias", "heads features")
         .attribute("ranks", ranks).attribute("powers", powers).attribute("epsilon", 1e-6f).attribute("activations", activations)
         .attribute("layout", "BHND").integer("num_heads", heads)
-        .function(HadamardFunction.fused(17, DataType.FLOAT, List.of(activations), masked))
+        .function(HadamardFunction.fused(17, DataType.FLOAT, new FusedUses(Set.of(activations, "exp,relu"), Set.of("BHND", "BNHD"), masked)))
         .bytes(), inputs);
   }
 

@@ -1,6 +1,7 @@
 package dev.hla.converter.rewrite;
 
 import dev.hla.converter.ExternalData;
+import dev.hla.converter.FusedUses;
 import dev.hla.converter.HadamardFunction;
 import dev.hla.converter.HlaException;
 import dev.hla.converter.OnnxModel;
@@ -26,7 +27,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
-import java.util.stream.Collectors;
 
 /**
  * Applies a {@link Plan}: chosen sites become Hadamard linear attention, everything else stays as it is, down to the
@@ -133,12 +133,11 @@ public final class Rewriter {
       addFunction(out, HadamardFunction.core(model.opset(""), type));
     }
     if (operators.contains(HadamardFunction.FUSED)) {
-      // Its body depends on the activations and masks in the file, so one from an earlier conversion gives way.
+      // Its body depends on how the file uses it, so one from an earlier conversion gives way.
       List<FunctionProto> others = out.getFunctionsList().stream()
           .filter(f -> !(f.getDomain().equals(HadamardFunction.DOMAIN) && f.getName().equals(HadamardFunction.FUSED))).toList();
       out.clearFunctions().addAllFunctions(others);
-      List<NodeProto> nodes = fusedNodes(out);
-      addFunction(out, HadamardFunction.fused(model.opset(""), type, activations(nodes), nodes.stream().anyMatch(n -> !HadamardFunction.keyMask(n).isEmpty())));
+      addFunction(out, HadamardFunction.fused(model.opset(""), type, FusedUses.of(fusedNodes(out))));
     }
     return new OnnxModel(model.path(), out.build());
   }
@@ -171,11 +170,6 @@ public final class Rewriter {
         a.getGraphsList().forEach(g -> fusedNodes(g.getNodeList(), found));
       }
     }
-  }
-
-  private static Set<String> activations(List<NodeProto> fused) {
-    return fused.stream().flatMap(n -> n.getAttributeList().stream()).filter(a -> a.getName().equals("activations"))
-        .map(a -> a.getS().toStringUtf8()).collect(Collectors.toCollection(TreeSet::new));
   }
 
   /** One body serves all types only from the opset on that has CastLike; in older files all sites must be of one type. */
