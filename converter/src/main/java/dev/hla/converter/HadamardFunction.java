@@ -180,13 +180,11 @@ public final class HadamardFunction {
     MapNodes maps = new MapNodes(f, ranks, f.attribute("activations", "value_string", AttributeType.STRING), List.copyOf(uses.activations()));
     ProductNodes products = new ProductNodes(f, maps.ranks(), f.gather("sorted_powers", integers("powers"), maps.order(), 0));
 
-    // Null where it is not the same everywhere.
-    Boolean known = uses.layouts().size() == 1 ? (Boolean) uses.layouts().contains(TOKENS_FIRST) : null;
-    String tokensFirst = known != null ? null : f.sameText("tokens_first", f.attribute("layout", "value_string", AttributeType.STRING), TOKENS_FIRST);
+    Layout layout = new Layout(uses);
     String weightShape = f.op("weight_shape", "Shape", "query_weight");
     String heads = f.dim("heads", weightShape, 0);
     String headDim = f.dim("head_dim", weightShape, 1);
-    String tokenAxis = known != null ? f.vector(known ? 1 : 2) : f.op("token_axis", "Where", tokensFirst, f.vector(1), f.vector(2));
+    String tokenAxis = layout.either("token_axis", f.vector(1), f.vector(2));
     String queryShape = f.op("query_shape", "Shape", "query");
     String keyShape = f.op("key_shape", "Shape", "key");
     String valueShape = f.op("value_shape", "Shape", "value");
@@ -196,14 +194,13 @@ public final class HadamardFunction {
     Sizes sizes = new Sizes(f.dim("batch", queryShape, 0), heads,
         f.op("queries", "Gather", queryShape, tokenAxis), f.op("keys", "Gather", keyShape, tokenAxis), valueDim);
 
-    Layout layout = new Layout(known, known != null ? null : f.asScalar("tokens_come_first", tokensFirst), sizes);
     AttentionNodes attention = new AttentionNodes(f, products, sizes);
     String rows = attention.attend(
         epsilon(),
-        new Side(layout.headsFirst("query", sizes.queries(), headDim), maps, maps.parameters("query"), null),
-        new Side(layout.headsFirst("key", sizes.keys(), f.dim("key_dim", f.op("key_weight_shape", "Shape", "key_weight"), 1)),
+        new Side(layout.headsFirst("query", sizes, sizes.queries(), headDim), maps, maps.parameters("query"), null),
+        new Side(layout.headsFirst("key", sizes, sizes.keys(), f.dim("key_dim", f.op("key_weight_shape", "Shape", "key_weight"), 1)),
             maps, maps.parameters("key"), uses.masked() ? keyFactors(sizes) : null),
-        layout.headsFirst("value", sizes.keys(), valueDim), null).rows();
+        layout.headsFirst("value", sizes, sizes.keys(), valueDim), null).rows();
     String lead = f.slice("query_lead", queryShape, f.vector(0), f.vector(-1), f.vector(0));
     String shape = f.concat("output_shape", 0, lead, f.vector(-1));
     // Branches return bfloat16 only from opset 16 on: they are in float.
@@ -225,32 +222,34 @@ public final class HadamardFunction {
 
   /** How tokens, heads and columns lie in query, key and value of the fused operator. */
   private final class Layout {
-    /** Whether tokens come before heads; null if that is for the node to say. */
-    private final Boolean known;
-    /** The same, 0-dimensional, where it is not known. */
-    private final String tokensFirst;
-    private final Sizes sizes;
+    /** Whether tokens come before heads in some node of the file, and heads before tokens in another: then the node decides. */
+    private final boolean mixed;
+    /** Whether tokens come first, where it is not mixed. */
+    private final boolean tokensFirst;
+    /** The same of the node, [1]; null where it is not mixed. */
+    private final String nodeHasTokensFirst;
 
-    private Layout(Boolean known, String tokensFirst, Sizes sizes) {
-      this.known = known;
-      this.tokensFirst = tokensFirst;
-      this.sizes = sizes;
+    private Layout(FusedUses uses) {
+      mixed = uses.layouts().size() > 1;
+      tokensFirst = uses.layouts().contains(TOKENS_FIRST);
+      nodeHasTokensFirst = mixed ? f.sameText("tokens_first", f.attribute("layout", "value_string", AttributeType.STRING), TOKENS_FIRST) : null;
     }
 
     /** What {@code then} makes where tokens come first, else {@code asItIs}. */
     private String choose(String name, Function<FunctionBody, String> then, String asItIs) {
-      if (known != null) {
-        return known ? then.apply(f) : asItIs;
+      if (!mixed) {
+        return tokensFirst ? then.apply(f) : asItIs;
       }
-      return f.choose(List.of(name), Kind.FLOAT, tokensFirst, b -> List.of(then.apply(b)), b -> List.of(b.op(name + "_as_it_is", "Identity", asItIs))).get(0);
+      return f.choose(List.of(name), Kind.FLOAT, f.asScalar(name + "_tokens_first", nodeHasTokensFirst),
+          b -> List.of(then.apply(b)), b -> List.of(b.op(name + "_as_it_is", "Identity", asItIs))).get(0);
     }
 
     private String either(String name, String ofTokensFirst, String ofHeadsFirst) {
-      return known == null ? f.op(name, "Where", tokensFirst, ofTokensFirst, ofHeadsFirst) : known ? ofTokensFirst : ofHeadsFirst;
+      return mixed ? f.op(name, "Where", nodeHasTokensFirst, ofTokensFirst, ofHeadsFirst) : tokensFirst ? ofTokensFirst : ofHeadsFirst;
     }
 
     /** An input, packed or not, as [B, H, tokens, width] in float. A size of 0 stands for itself, as it is where it was. */
-    private String headsFirst(String input, String tokens, String width) {
+    private String headsFirst(String input, Sizes sizes, String tokens, String width) {
       String second = either(input + "_second_dim", tokens, sizes.heads());
       String third = either(input + "_third_dim", sizes.heads(), tokens);
       String unpacked = f.op(input + "_unpacked", "Reshape", inFloat(input), f.concat(input + "_shape_of_four", 0, sizes.batch(), second, third, width));

@@ -24,12 +24,12 @@ final class MapNodes {
   private final String columns;
   /** The column after the last of each activation, in the order of {@link #ACTIVATIONS}. */
   private final List<String> ends = new ArrayList<>();
-  /** Whether softplus is the only activation. */
-  private final String softplusAlone;
-  /** Whether it is so everywhere, or somewhere, in the file. */
-  private final boolean allAreSoftplus;
+  /** Whether some node of the file has softplus alone, and every node. */
   private final boolean someAreSoftplus;
-  /** Numbers of those that occur where it is not. */
+  private final boolean allAreSoftplus;
+  /** Whether this node has; null where the file says it. */
+  private final String softplusAlone;
+  /** Numbers of the activations of the nodes that have not. */
   private final Set<Integer> mixed = new TreeSet<>();
 
   /**
@@ -71,8 +71,8 @@ final class MapNodes {
     for (long each : classes) {
       ends.add(f.dim("class_end", classEnds, each));
     }
-    String softplus = f.dim("softplus_rank", classRanks, ACTIVATIONS.indexOf(Activation.SOFTPLUS));
-    softplusAlone = f.op("softplus_alone", "Equal", softplus, ends.get(ends.size() - 1));
+    softplusAlone = !someAreSoftplus || allAreSoftplus ? null
+        : f.op("softplus_alone", "Equal", f.dim("softplus_rank", classRanks, ACTIVATIONS.indexOf(Activation.SOFTPLUS)), ends.get(ends.size() - 1));
   }
 
   /** Number of each factor's activation [F], found by comparing the attribute with all it may be. */
