@@ -12,6 +12,8 @@ import dev.hla.converter.SiteMaps;
 import dev.hla.converter.attention.AttentionSite;
 import dev.hla.converter.attention.Kind;
 import dev.hla.converter.attention.SiteReport;
+import dev.hla.converter.rewrite.Lowering;
+import dev.hla.converter.rewrite.Rewriter;
 import dev.hla.onnx.FunctionProto;
 import dev.hla.onnx.ModelProto;
 import dev.hla.onnx.ValueInfoProto;
@@ -136,6 +138,27 @@ class FormMatrixTest {
     if (!cell.runsConverted()) {
       return;
     }
+    agrees(cell, model, conversion, WITHOUT_LIBRARY.contains(cell) ? List.of(true, false) : List.of(true));
+  }
+
+  /** What the core operator is given of a mask goes another way: into the features of the keys. */
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("keyMasksOfEveryType")
+  @Execution(ExecutionMode.CONCURRENT)
+  void theCoreOperatorTakesKeyMasks(AttentionSpec cell) {
+    AttentionModel model = AttentionModel.of(cell);
+    Conversion fused = Conversion.of(model.model());
+    ModelProto core = Rewriter.rewrite(Conversion.inMemory(model.model()), fused.plan(), Lowering.CORE).model().proto();
+    agrees(cell, model, new Conversion(fused.report(), fused.plan(), core), List.of(true, false));
+  }
+
+  static Stream<AttentionSpec> keyMasksOfEveryType() {
+    return firstOfEach(c -> c.maskEffect() == AttentionMask.Effect.KEY ? List.of(c.mask(), c.type()) : "others").stream()
+        .filter(c -> c.maskEffect() == AttentionMask.Effect.KEY);
+  }
+
+  /** The converted model gives what the definition says of the original's own q, k and v. */
+  private static void agrees(AttentionSpec cell, AttentionModel model, Conversion conversion, List<Boolean> libraries) {
     SiteMaps maps = conversion.plan().choices().get(0).maps();
     List<Sizes> shapes = cell.dynamic() ? List.of(AttentionSpec.FIRST, AttentionSpec.SECOND) : List.of(AttentionSpec.FIRST);
     List<AttentionModel.Inputs> inputs = shapes.stream().map(sizes -> model.inputs(sizes, 2)).toList();
@@ -143,7 +166,7 @@ class FormMatrixTest {
     boolean inMain = model.merged() != null;
     ModelProto observed = inMain ? withOutput(conversion.converted(), model.merged()) : conversion.converted();
     String wanted = inMain ? model.merged() : "y";
-    for (boolean library : WITHOUT_LIBRARY.contains(cell) ? List.of(true, false) : List.of(true)) {
+    for (boolean library : libraries) {
       try (ModelSession session = Conversion.open(observed, Path.of("."), library)) {
         for (int i = 0; i < shapes.size(); i++) {
           double[] actual = numbers(session.run(fed(cell, inputs.get(i)), List.of(wanted)).get(wanted));
