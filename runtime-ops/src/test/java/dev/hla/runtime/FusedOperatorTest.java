@@ -103,7 +103,7 @@ class FusedOperatorTest {
 
   @Test
   void oneNumberMasksAllKeys() throws OrtException {
-    // One query and key of feature 1 each, epsilon 1: the output is w / (w + 1) of the key's weight w.
+    // A query and two keys of feature 1, values of 1, epsilon 1: the output is w / (w + 1) of the keys' weights w together.
     List<OperatorRunner.Input> inputs = new ArrayList<>(List.of(new OperatorRunner.Input("query", shape(1, 1, 1, 1), new float[] {1}),
         new OperatorRunner.Input("key", shape(1, 1, 2, 1), new float[] {1, 1}), new OperatorRunner.Input("value", shape(1, 1, 2, 1), new float[] {1, 1})));
     for (String side : List.of("query", "key")) {

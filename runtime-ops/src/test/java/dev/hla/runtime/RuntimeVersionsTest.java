@@ -78,10 +78,10 @@ class RuntimeVersionsTest {
         "key_features", Tensor.of(chunk.keyFeatures(), chunk.keyShape()),
         "value", Tensor.of(chunk.value(), chunk.valueShape()),
         "state", Tensor.of(new float[0], 0, 0, 0, 0)));
-    writeRagged("ragged_products", false, 16, 16);
-    writeRagged("ragged_square", true, 16);
-    writeRagged("ragged_features", false, 64);
-    writeRagged("ragged_masked", true, 8, 8);
+    writeRagged("ragged_products", false, false, 16, 16);
+    writeRagged("ragged_square", true, false, 16);
+    writeRagged("ragged_features", false, false, 64);
+    writeRagged("ragged_masked", true, true, 8, 8);
 
     String newest = OrtEnvironment.getEnvironment().getVersion();
     List<String> lines = probe(newest);
@@ -93,10 +93,11 @@ class RuntimeVersionsTest {
    * A fused node with open shapes, and numbers of tokens that have no divisors: heads are taken one by one, in chunks that
    * need padding. Old runtimes forget what the bodies of nested scans and branches need.
    *
-   * @param masked whether the function is one that takes masks; "ragged_masked" has one, too
+   * @param takesMasks whether the function is one that takes masks
+   * @param masked whether the node has one
    * @param ranks of two factors, or of one: of 16, which is squared, or more, which is taken as it is
    */
-  private static void writeRagged(String name, boolean masked, int... ranks) throws IOException {
+  private static void writeRagged(String name, boolean takesMasks, boolean masked, int... ranks) throws IOException {
     int heads = 24;
     int width = Arrays.stream(ranks).sum();
     int[] powers = Arrays.stream(ranks).map(rank -> width == 16 ? 2 : 1).toArray();
@@ -109,7 +110,7 @@ class RuntimeVersionsTest {
     inputs.put("query_bias", random(5, heads, width));
     inputs.put("key_weight", random(6, heads, 16, width));
     inputs.put("key_bias", random(7, heads, width));
-    if (name.equals("ragged_masked")) {
+    if (masked) {
       inputs.put("key_mask", random(8, 1, 1019));
     }
     OneNodeModel node = new OneNodeModel(HadamardFunction.FUSED, List.copyOf(inputs.keySet())).shape("key_mask", "batch key_tokens");
@@ -121,7 +122,7 @@ class RuntimeVersionsTest {
         .shape("query_bias", "heads features").shape("key_bias", "heads features")
         .attribute("ranks", ranks).attribute("powers", powers).attribute("epsilon", 1e-6f).attribute("activations", activations)
         .attribute("layout", "BHND").integer("num_heads", heads)
-        .function(HadamardFunction.fused(17, DataType.FLOAT, new FusedUses(Set.of(activations, "exp,relu"), Set.of("BHND", "BNHD"), masked)))
+        .function(HadamardFunction.fused(17, DataType.FLOAT, new FusedUses(Set.of(activations, "exp,relu"), Set.of("BHND", "BNHD"), takesMasks)))
         .bytes(), inputs);
   }
 
