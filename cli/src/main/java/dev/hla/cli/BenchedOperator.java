@@ -1,6 +1,7 @@
 package dev.hla.cli;
 
 import com.google.protobuf.ByteString;
+import dev.hla.converter.FactorUse;
 import dev.hla.converter.FusedUses;
 import dev.hla.converter.HadamardFunction;
 import dev.hla.converter.RankSpec;
@@ -145,8 +146,8 @@ enum BenchedOperator {
   private List<FunctionProto> functions(Shape s, RankSpec ranks) {
     DataType type = DataType.forNumber(onnx(s.type()));
     return switch (this) {
-      case HADAMARD_FUNCTION -> List.of(HadamardFunction.core(OPSET, type));
-      case FUSED_FUNCTION -> List.of(HadamardFunction.fused(OPSET, type, new FusedUses(Set.of(activations(ranks)), Set.of("BHND"), false)));
+      case HADAMARD_FUNCTION -> List.of(HadamardFunction.core(OPSET, type, Set.of(ranks)));
+      case FUSED_FUNCTION -> List.of(HadamardFunction.fused(OPSET, type, new FusedUses(List.of(new FactorUse(ranks, activations(ranks))), Set.of("BHND"), false)));
       default -> List.of();
     };
   }

@@ -2,11 +2,11 @@ package dev.hla.converter;
 
 import static dev.hla.converter.FunctionBody.Kind.FLOAT;
 
+import dev.hla.converter.Formation.Way;
 import dev.hla.converter.FunctionBody.Carried;
 import dev.hla.converter.ProductNodes.Sides;
 import java.util.List;
 import java.util.Objects;
-import java.util.function.Function;
 import java.util.stream.Stream;
 
 /**
@@ -47,25 +47,17 @@ final class AttentionNodes {
   private final FunctionBody f;
   private final ProductNodes products;
   private final Sizes sizes;
+  private final Variants<Formation> variants;
   private final String count;
-  /** The same number, but not known before the run: for conditions around others that are, see {@link ProductNodes#sides}. */
-  private final String tableCount;
-  /** Whether the products are the features, and there are keys; not known before the run either. */
-  private final String featuresAlone;
-  private final String weights;
   private final String noKeys;
 
-  AttentionNodes(FunctionBody body, ProductNodes products, Sizes sizes) {
+  AttentionNodes(FunctionBody body, Variants<Formation> variants, Sizes sizes) {
     f = body;
-    this.products = products;
+    products = new ProductNodes(f, variants);
     this.sizes = sizes;
-    count = products.count();
-    tableCount = f.op("table_count", "Shape", products.weights());
-    weights = f.unsqueeze("weights_as_rows", products.weights(), 1);
+    this.variants = variants;
+    count = variants.number("product_count", Formation::count);
     noKeys = f.op("keys_are_none", "Equal", sizes.keys, f.vector(0));
-    // A product or a sum over no keys is not 0 in every version of ONNX Runtime.
-    String some = f.op("there_are_some", "And", f.op("keys_are_some", "Not", noKeys), f.op("there_are_products", "Greater", tableCount, f.vector(0)));
-    featuresAlone = f.op("features_are_products", "And", products.areFeatures(), some);
   }
 
   /** Sizes of the tensors, each a tensor of one element. */
@@ -127,11 +119,8 @@ final class AttentionNodes {
           otherwise -> List.of(otherwise.op("given_state", "Identity", before))).get(0);
     }
     Use use = new Use(queries, keys, values, earlier, f.op("denominator_floor", "Where", noKeysAtAll, f.scalar(1f), epsilon));
-    String heads = f.op("all_heads", "Mul", sizes.batch, sizes.heads);
-    String numbers = f.op("head_numbers", "Mul", f.larger("most_tokens", sizes.queries, sizes.keys), tableCount);
-    String many = f.op("all_is_much", "Greater", f.op("all_numbers", "Mul", heads, numbers), f.vector(TOGETHER_NUMBERS));
-    Function<FunctionBody, List<String>> formed = b -> b.choose(use.outputs("formed"), FLOAT, many, use::headByHead, use::together);
-    List<String> results = f.choose(use.outputs("plain_or_formed"), FLOAT, featuresAlone, queries.maps == null ? use::plain : use::plainHeads, formed);
+    List<String> results = variants.choose(f, use.outputs("plain_or_formed"), FLOAT, each -> each.way() == Way.FEATURES,
+        (b, those) -> those.example().way() == Way.FEATURES ? use.plain(b) : use.formed(b));
     return new Result(results.get(0), before == null ? null : results.get(1));
   }
 
@@ -156,8 +145,29 @@ final class AttentionNodes {
       return before == null ? List.of(way + "_rows") : List.of(way + "_rows", way + "_states");
     }
 
-    /** All heads at once. */
+    /** The products are formed of features. */
+    private List<String> formed(FunctionBody b) {
+      String heads = f.op("all_heads", "Mul", sizes.batch, sizes.heads);
+      String numbers = f.op("head_numbers", "Mul", f.larger("most_tokens", sizes.queries, sizes.keys), f.late("late_count", count));
+      String many = f.op("all_is_much", "Greater", f.op("all_numbers", "Mul", heads, numbers), f.vector(TOGETHER_NUMBERS));
+      return b.choose(outputs("formed"), FLOAT, many, this::headByHead, this::together);
+    }
+
+    /** The products are the features. A product or a sum over no keys is not 0 in every version of ONNX Runtime. */
     private List<String> plain(FunctionBody b) {
+      String some = f.op("there_are_keys", "Greater", f.late("late_keys", sizes.keys), f.vector(0));
+      return b.choose(outputs("plain"), FLOAT, some, queries.maps == null ? this::plainTogether : this::plainHeads, this::plainWithoutKeys);
+    }
+
+    private List<String> plainWithoutKeys(FunctionBody b) {
+      if (before == null) {
+        return List.of(b.op("no_rows", "Expand", f.scalar(0f), f.concat("no_rows_shape", 0, sizes.batch, sizes.heads, sizes.queries, sizes.valueDim)));
+      }
+      return List.of(plainRows(b, queries.rows, halves(b, before)), before);
+    }
+
+    /** All heads at once. */
+    private List<String> plainTogether(FunctionBody b) {
       String numerators = b.op("plain_numerators", "MatMul", b.transpose("key_columns", keys.rows, 0, 1, 3, 2), values);
       return plain(b, queries.rows, keys.rows, numerators, 0, 1, 3, 2);
     }
@@ -190,13 +200,17 @@ final class AttentionNodes {
       String keys = b.dim("keys_to_sum", b.op("features_to_sum_shape", "Shape", keyFeatures), -2);
       String ones = b.op("ones", "Expand", f.scalar(1f), b.concat("ones_shape", 0, f.vector(1), keys));
       State own = new State(numerators, b.transpose("plain_denominators", b.op("key_sums", "MatMul", ones, keyFeatures), swapped));
-      State state = weighted(b, own, before);
+      State state = continued(b, own, before);
+      String rows = plainRows(b, queryFeatures, state);
+      return before == null ? List.of(rows) : List.of(rows, joined(b, state));
+    }
+
+    private String plainRows(FunctionBody b, String queryFeatures, State state) {
       String sums = b.op("plain_sums", "MatMul", queryFeatures, state.denominators);
       String divisors = b.op("plain_divisors", "Reshape",
           b.op("sums_and_floor", "Add", b.op("sums_in_row", "Reshape", sums, f.vector(-1)), floor), b.op("plain_sums_shape", "Shape", sums));
       // Queries are divided, not the output: that is written once, by the product.
-      String rows = b.op("plain_rows", "MatMul", b.op("divided_queries", "Div", queryFeatures, divisors), state.numerators);
-      return before == null ? List.of(rows) : List.of(rows, joined(b, state));
+      return b.op("plain_rows", "MatMul", b.op("divided_queries", "Div", queryFeatures, divisors), state.numerators);
     }
 
     /** Batch by batch, all heads of one at once. */
@@ -294,7 +308,7 @@ final class AttentionNodes {
       List<String> tensors = groups(b, chunks, "key", sides);
       String numerators = chunks.onRows(b, List.of("numerator_state"), of.get(2), (w, groups) ->
           w.scan("key_group", sum, Stream.concat(tensors.stream(), Stream.of(groups)).toList(), List.of(), List.of(), 3, (g, before, each) -> List.of(
-              g.op("next_numerators", "Add", before.get(0), g.reduceSum("group_numerators", numerators(g, Sides.of(each), chunks.productShape(), each.get(Sides.NUMBER)), 0))))).get(0);
+              g.op("next_numerators", "Add", before.get(0), g.reduceSum("group_numerators", numerators(g, sides.with(each), chunks.productShape(), each.get(tensors.size())), 0))))).get(0);
       return new State(numerators, b.reduceSum("head_denominators", products.sums(b, sides), 0));
     }
 
@@ -318,25 +332,39 @@ final class AttentionNodes {
     private String headRows(FunctionBody b, ChunkNodes.Head chunks, String rows, List<String> map, State state) {
       Sides sides = sides(b, chunks, "query", queries, rows, null, map);
       String sums = b.scan("query_group", List.of(), groups(b, chunks, "query", sides), List.of(), List.of("group_sums"), 3, (g, none, of) ->
-          List.of(sums(g, Sides.of(of), chunks.productShape(), state.numerators))).get(0);
+          List.of(sums(g, sides.with(of), chunks.productShape(), state.numerators))).get(0);
       return chunks.ratios(b, sums, divisors(b, sides, state));
     }
 
     /**
-     * The weighted state, earlier keys included.
+     * The weighted state of products that are formed, earlier keys included.
      *
      * @param own the state of the keys, without weights
      * @param earlier [.., D, dv + 1], or null
      */
     private State weighted(FunctionBody b, State own, String earlier) {
-      String numerators = b.op("weighted_numerators", "Mul", own.numerators, weights);
-      String denominators = b.op("weighted_denominators", "Mul", own.denominators, weights);
-      if (earlier == null) {
-        return new State(numerators, denominators);
+      String weights = products.weights();
+      if (weights == null) {
+        return continued(b, own, earlier);
       }
+      String rows = f.unsqueeze("weights_as_rows", weights, 1);
+      return continued(b, new State(
+          b.op("weighted_numerators", "Mul", own.numerators, rows), b.op("weighted_denominators", "Mul", own.denominators, rows)), earlier);
+    }
+
+    private State continued(FunctionBody b, State own, String earlier) {
+      if (earlier == null) {
+        return own;
+      }
+      State before = halves(b, earlier);
       return new State(
-          b.op("all_numerators", "Add", numerators, b.slice("earlier_numerators", earlier, f.vector(0), sizes.valueDim, f.vector(-1))),
-          b.op("all_denominators", "Add", denominators, b.slice("earlier_denominators", earlier, sizes.valueDim, f.vector(Long.MAX_VALUE), f.vector(-1))));
+          b.op("all_numerators", "Add", own.numerators, before.numerators), b.op("all_denominators", "Add", own.denominators, before.denominators));
+    }
+
+    private State halves(FunctionBody b, String state) {
+      return new State(
+          b.slice("earlier_numerators", state, f.vector(0), sizes.valueDim, f.vector(-1)),
+          b.slice("earlier_denominators", state, sizes.valueDim, f.vector(Long.MAX_VALUE), f.vector(-1)));
     }
   }
 

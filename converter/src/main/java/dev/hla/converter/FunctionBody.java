@@ -6,9 +6,12 @@ import dev.hla.onnx.AttributeProto.AttributeType;
 import dev.hla.onnx.GraphProto;
 import dev.hla.onnx.NodeProto;
 import dev.hla.onnx.TensorProto;
+import dev.hla.onnx.TensorProto.DataType;
 import dev.hla.onnx.TensorShapeProto;
 import dev.hla.onnx.TypeProto;
 import dev.hla.onnx.ValueInfoProto;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
@@ -17,6 +20,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.function.Function;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 /**
@@ -26,9 +30,9 @@ import java.util.stream.Stream;
 final class FunctionBody {
   /** Type of a loop-carried value. */
   enum Kind {
-    FLOAT(tensor(TensorProto.DataType.FLOAT)),
-    INT64(tensor(TensorProto.DataType.INT64)),
-    BOOL(tensor(TensorProto.DataType.BOOL));
+    FLOAT(tensor(DataType.FLOAT)),
+    INT64(tensor(DataType.INT64)),
+    BOOL(tensor(DataType.BOOL));
 
     private final TypeProto type;
 
@@ -36,7 +40,7 @@ final class FunctionBody {
       this.type = type;
     }
 
-    private static TypeProto tensor(TensorProto.DataType element) {
+    private static TypeProto tensor(DataType element) {
       return TypeProto.newBuilder().setTensorType(TypeProto.Tensor.newBuilder().setElemType(element.getNumber())).build();
     }
   }
@@ -56,6 +60,9 @@ final class FunctionBody {
   private final Set<String> names = new HashSet<>();
   /** Of the outermost body only: constants by their content, so that equal ones are one node. */
   private final Map<String, String> constants = new HashMap<>();
+  private final Map<TensorProto, String> tables = new HashMap<>();
+  /** Of the outermost body only: see {@link #late}; null until it is needed. */
+  private String lateOne;
 
   /** Version of the ONNX operators: some take as an input what they took as an attribute before. */
   private final long opset;
@@ -143,6 +150,39 @@ final class FunctionBody {
     return known;
   }
 
+  /** A constant 1-dimensional int64 tensor of any length. */
+  String table(String name, long... values) {
+    TensorProto.Builder tensor = TensorProto.newBuilder().setDataType(DataType.INT64.getNumber()).addDims(values.length);
+    ByteBuffer bytes = ByteBuffer.allocate(Long.BYTES * values.length).order(ByteOrder.LITTLE_ENDIAN);
+    bytes.asLongBuffer().put(values);
+    return constant(name, tensor.setRawData(ByteString.copyFrom(bytes)).build());
+  }
+
+  /** A constant 1-dimensional float tensor of any length. */
+  String reals(String name, float... values) {
+    TensorProto.Builder tensor = TensorProto.newBuilder().setDataType(DataType.FLOAT.getNumber()).addDims(values.length);
+    ByteBuffer bytes = ByteBuffer.allocate(Float.BYTES * values.length).order(ByteOrder.LITTLE_ENDIAN);
+    bytes.asFloatBuffer().put(values);
+    return constant(name, tensor.setRawData(ByteString.copyFrom(bytes)).build());
+  }
+
+  private String constant(String name, TensorProto value) {
+    return outermost.tables.computeIfAbsent(value, key ->
+        outermost.op(name, "Constant", List.of(AttributeProto.newBuilder().setName("value").setType(AttributeType.TENSOR).setT(value).build())));
+  }
+
+  /**
+   * An int64 tensor of one element that no version of ONNX Runtime knows before the run, whatever it is made of: none folds
+   * a Loop, or what comes of one.
+   */
+  String late(String name, String number) {
+    if (outermost.lateOne == null) {
+      outermost.lateOne = outermost.loop("one", scalar(1), List.of(new Carried("late_one", Kind.INT64, vector(1))), List.of(),
+          (b, round, one) -> List.of(b.op("same_one", "Identity", one.get(0)))).get(0);
+    }
+    return op(name, "Mul", number, outermost.lateOne);
+  }
+
   /** The value of the function's own attribute {@code attribute}, as a tensor. */
   String attribute(String attribute, String constantKind, AttributeType type) {
     return op(attribute, "Constant", List.of(AttributeProto.newBuilder()
@@ -207,7 +247,7 @@ final class FunctionBody {
   }
 
   /** Casts to an element type. */
-  String cast(String name, String input, TensorProto.DataType type) {
+  String cast(String name, String input, DataType type) {
     return op(name, "Cast", List.of(integer("to", type.getNumber())), input);
   }
 
@@ -317,7 +357,10 @@ final class FunctionBody {
 
   private GraphProto branch(String name, Kind kind, Function<FunctionBody, List<String>> build) {
     FunctionBody inner = new FunctionBody(outermost);
-    List<String> results = build.apply(inner);
+    List<String> built = build.apply(inner);
+    // A graph gives each of its own values once, and none from outside.
+    Set<String> own = inner.nodes.stream().flatMap(node -> node.getOutputList().stream()).collect(Collectors.toSet());
+    List<String> results = built.stream().map(each -> own.remove(each) ? each : inner.op(name + "_same", "Identity", each)).toList();
     GraphProto.Builder graph = GraphProto.newBuilder().setName(inner.unique(name)).addAllNode(inner.nodes);
     results.forEach(result -> graph.addOutput(kind == null ? untyped(result) : value(result, kind.type)));
     return graph.build();

@@ -8,7 +8,10 @@ import dev.hla.onnx.FunctionProto;
 import dev.hla.onnx.NodeProto;
 import dev.hla.onnx.OperatorSetIdProto;
 import dev.hla.onnx.TensorProto.DataType;
+import java.util.Arrays;
 import java.util.List;
+import java.util.OptionalInt;
+import java.util.Set;
 import java.util.function.Function;
 import java.util.stream.Stream;
 
@@ -16,9 +19,9 @@ import java.util.stream.Stream;
  * The operators of domain ai.hla as model-local functions: plain ONNX that a runtime without the operator library
  * inlines and runs, and that a runtime with the library passes over for its kernel.
  *
- * <p>One body serves every rank and power, because a file may hold sites that differ in them and ONNX Runtime takes one
- * body for each name. So the body reads its attributes and makes its tables itself, see {@link ProductNodes}; the
- * attention is in {@link AttentionNodes}. A chunk of tokens is small enough for its products to stay in a processor's
+ * <p>A file may hold sites that differ in ranks and powers, but ONNX Runtime takes one body for each name, and every site
+ * gets a copy of it. So a body is made for the nodes of its file: where they are alike everything about them is a constant, and
+ * where they differ a node picks, see {@link Variants}. Products are in {@link ProductNodes}, the attention in {@link AttentionNodes}. A chunk of tokens is small enough for its products to stay in a processor's
  * cache; heads are taken one by one, or all at once where tokens are few. Factors of rank 1 are gates: they multiply
  * operands of the products and never enlarge them. Everything is computed in float.
  */
@@ -46,6 +49,8 @@ public final class HadamardFunction {
    */
   private static final long CONSTANT_OPSET = 12;
   private static final String KEY_MASK = "key_mask";
+  /** The node that casts the result to the type of the tensors. */
+  private static final String TYPED_ROWS = "rows_in_type";
   private static final String TOKENS_FIRST = "BNHD";
   private static final List<String> FUSED_INPUTS =
       List.of("query", "key", "value", "query_weight", "query_bias", "key_weight", "key_bias");
@@ -72,11 +77,12 @@ public final class HadamardFunction {
    * @param opset the version of the ONNX operators that the model imports: ONNX Runtime inlines the body before it
    *     looks operators up, and then takes the model's version for them whatever the function says
    * @param type type of the tensors; from opset 15 on the body serves every type and this does not count
+   * @param ranks ranks and powers of every node that is to use it; another node gets no result, or a wrong one
    * @throws HlaException if the opset is older than {@link #MIN_OPSET}
    */
-  public static FunctionProto core(long opset, DataType type) {
+  public static FunctionProto core(long opset, DataType type, Set<RankSpec> ranks) {
     FunctionBody body = new FunctionBody(opset, "query_features", "key_features", "value", "output");
-    new HadamardFunction(CORE, opset, type, body).coreNodes(false);
+    new HadamardFunction(CORE, opset, type, body).coreNodes(ranks, false);
     return function(CORE, opset, body)
         .setDocString("Hadamard Linear Attention (arXiv 2602.12128): y[i] = sum_j A[i,j] v[j] / (sum_j A[i,j] + epsilon), "
             + "A[i,j] = prod_f <query factor f of i, key factor f of j> ^ powers[f]. Linear in the tokens.")
@@ -92,12 +98,13 @@ public final class HadamardFunction {
    *
    * @param opset the version of the ONNX operators that the model imports, as for {@link #core}
    * @param type type of the tensors but the states, as for {@link #core}
+   * @param ranks as for {@link #core}
    * @throws HlaException if the opset is older than {@link #MIN_OPSET}
    */
-  public static FunctionProto streaming(long opset, DataType type) {
+  public static FunctionProto streaming(long opset, DataType type, Set<RankSpec> ranks) {
     FunctionBody body =
         new FunctionBody(opset, "query_features", "key_features", "value", "state", "output", "next_state");
-    new HadamardFunction(STREAMING, opset, type, body).coreNodes(true);
+    new HadamardFunction(STREAMING, opset, type, body).coreNodes(ranks, true);
     return function(STREAMING, opset, body)
         .setDocString("HadamardLinearAttention over the keys of this call and of all before it, for which the state stands: "
             + "state[d] = sum_j w_d m_d(key features of j) [v_j, 1], m_d the monomials in order, w_d their multinomial weights.")
@@ -112,8 +119,6 @@ public final class HadamardFunction {
    * with commas between), layout ({@code BHND}: [B, H, tokens, width], or {@code BNHD}: [B, tokens, H, width] or packed
    * [B, tokens, H * width]) and num_heads, which a kernel needs and the function takes from the weights. The output has
    * the layout of the query.
-   *
-   * <p>Plain ONNX cannot take a string apart, so the body compares attributes with the values that the file uses.
    *
    * @param opset the version of the ONNX operators that the model imports, as for {@link #core}
    * @param type type of the tensors, as for {@link #core}
@@ -137,6 +142,12 @@ public final class HadamardFunction {
     return fused.getInputCount() > FUSED_INPUTS.size() ? fused.getInput(FUSED_INPUTS.size()) : "";
   }
 
+  /** The one type that a body of ours is for, as ONNX numbers it; empty if it serves every type. */
+  public static OptionalInt outputType(FunctionProto function) {
+    return function.getNodeList().stream().filter(n -> n.getName().equals(TYPED_ROWS) && n.getOpType().equals("Cast"))
+        .mapToInt(n -> (int) n.getAttribute(0).getI()).findFirst();
+  }
+
   private static FunctionProto.Builder function(String name, long opset, FunctionBody body) {
     return FunctionProto.newBuilder()
         .setDomain(DOMAIN)
@@ -147,14 +158,14 @@ public final class HadamardFunction {
         .addOpsetImport(OperatorSetIdProto.newBuilder().setDomain("").setVersion(Math.max(opset, CONSTANT_OPSET)));
   }
 
-  private void coreNodes(boolean streaming) {
-    ProductNodes products = new ProductNodes(f, integers("ranks"), integers("powers"));
+  private void coreNodes(Set<RankSpec> ranks, boolean streaming) {
+    Variants<FactorUse> variants = FactorVariants.of(f, ranks.stream().map(each -> new FactorUse(each, "")).toList());
     String queryShape = f.op("query_shape", "Shape", "query_features");
     String valueShape = f.op("value_shape", "Shape", "value");
     Sizes sizes = new Sizes(
         f.dim("batch", queryShape, 0), f.dim("heads", queryShape, 1), f.dim("queries", queryShape, 2),
         f.dim("keys", valueShape, 2), f.dim("value_dim", valueShape, 3));
-    AttentionNodes attention = new AttentionNodes(f, products, sizes);
+    AttentionNodes attention = new AttentionNodes(f, variants.map(each -> Formation.of(each.ranks())), sizes);
     AttentionNodes.Result result = attention.attend(
         epsilon(), new Side(inFloat("query_features"), null, List.of(), null), new Side(inFloat("key_features"), null, List.of(), null),
         inFloat("value"), streaming ? "state" : null);
@@ -171,15 +182,12 @@ public final class HadamardFunction {
 
   /** Casts to the type of the values. Where that is float, ONNX Runtime drops the node, as it stands in no nested graph. */
   private String inOutputType(String rows) {
-    return type == null ? f.op("rows_in_type", "CastLike", rows, "value") : f.cast("rows_in_type", rows, type);
+    return type == null ? f.op(TYPED_ROWS, "CastLike", rows, "value") : f.cast(TYPED_ROWS, rows, type);
   }
 
   private void fusedNodes(FusedUses uses) {
-    String ranks = integers("ranks");
-    // Factors are taken activation by activation: their order does not matter, and each activation gets one slice.
-    MapNodes maps = new MapNodes(f, ranks, f.attribute("activations", "value_string", AttributeType.STRING), List.copyOf(uses.activations()));
-    ProductNodes products = new ProductNodes(f, maps.ranks(), f.gather("sorted_powers", integers("powers"), maps.order(), 0));
-
+    Variants<FactorUse> variants = FactorVariants.of(f, uses.factors());
+    MapNodes maps = new MapNodes(f, variants);
     Layout layout = new Layout(uses);
     String weightShape = f.op("weight_shape", "Shape", "query_weight");
     String heads = f.dim("heads", weightShape, 0);
@@ -194,12 +202,12 @@ public final class HadamardFunction {
     Sizes sizes = new Sizes(f.dim("batch", queryShape, 0), heads,
         f.op("queries", "Gather", queryShape, tokenAxis), f.op("keys", "Gather", keyShape, tokenAxis), valueDim);
 
-    AttentionNodes attention = new AttentionNodes(f, products, sizes);
+    AttentionNodes attention = new AttentionNodes(f, variants.map(each -> Formation.of(each.ranks())), sizes);
     String rows = attention.attend(
         epsilon(),
         new Side(layout.headsFirst("query", sizes, sizes.queries(), headDim), maps, maps.parameters("query"), null),
         new Side(layout.headsFirst("key", sizes, sizes.keys(), f.dim("key_dim", f.op("key_weight_shape", "Shape", "key_weight"), 1)),
-            maps, maps.parameters("key"), uses.masked() ? keyFactors(sizes) : null),
+            maps, maps.parameters("key"), uses.masked() ? keyFactors(sizes, variants) : null),
         layout.headsFirst("value", sizes, sizes.keys(), valueDim), null).rows();
     String lead = f.slice("query_lead", queryShape, f.vector(0), f.vector(-1), f.vector(0));
     String shape = f.concat("output_shape", 0, lead, f.vector(-1));
@@ -210,12 +218,12 @@ public final class HadamardFunction {
   }
 
   /** What all features of a key are multiplied with for its mask: exp(mask / degree), [B, H, M]. */
-  private String keyFactors(Sizes sizes) {
+  private String keyFactors(Sizes sizes, Variants<FactorUse> variants) {
     // A Gemm takes its third operand or none, so that a node without a mask can run this body; 0 times 0 makes the shape.
     String batches = f.op("batch_of_zeros", "Expand", f.scalar(0f), f.concat("batch_of_zeros_shape", 0, sizes.batch(), f.vector(1)));
     String keys = f.op("keys_of_zeros", "Expand", f.scalar(0f), f.concat("keys_of_zeros_shape", 0, f.vector(1), sizes.keys()));
     String mask = f.op("mask_or_zeros", "Gemm", batches, keys, KEY_MASK);
-    String degree = f.cast("degree", f.reduceSum("powers_in_all", integers("powers"), 0), DataType.FLOAT);
+    String degree = variants.reals("degree", each -> new float[] {Arrays.stream(each.ranks().powers()).sum()});
     String factor = f.op("mask_factor", "Exp", f.op("mask_share", "Div", mask, degree));
     return f.op("key_factors", "Expand", f.unsqueeze("factor_of_heads", factor, 1), f.concat("key_factors_shape", 0, sizes.batch(), sizes.heads(), sizes.keys()));
   }
@@ -255,10 +263,6 @@ public final class HadamardFunction {
       String unpacked = f.op(input + "_unpacked", "Reshape", inFloat(input), f.concat(input + "_shape_of_four", 0, sizes.batch(), second, third, width));
       return choose(input + "_rows", then -> then.transpose(input + "_heads_first", unpacked, 0, 2, 1, 3), unpacked);
     }
-  }
-
-  private String integers(String attribute) {
-    return f.attribute(attribute, "value_ints", AttributeType.INTS);
   }
 
   private String epsilon() {

@@ -15,8 +15,11 @@ class HadamardFunctionTest {
   @ParameterizedTest
   @ValueSource(longs = {11, 13, 15, 17, 18, 21})
   void everyOutputOfEveryNodeHasAName(long opset) {
-    for (FunctionProto function : List.of(HadamardFunction.core(opset, DataType.FLOAT), HadamardFunction.streaming(opset, DataType.FLOAT),
-        HadamardFunction.fused(opset, DataType.FLOAT, new FusedUses(Set.of("identity,identity,exp", "softplus"), Set.of("BHND", "BNHD"), true)))) {
+    RankSpec two = RankSpec.parse("8^2,3^2,1");
+    RankSpec one = RankSpec.parse("16^2");
+    List<FactorUse> uses = List.of(new FactorUse(two, "identity,identity,exp"), new FactorUse(one, "softplus"));
+    for (FunctionProto function : List.of(HadamardFunction.core(opset, DataType.FLOAT, Set.of(one, two)), HadamardFunction.streaming(opset, DataType.FLOAT, Set.of(one, two)),
+        HadamardFunction.fused(opset, DataType.FLOAT, new FusedUses(uses, Set.of("BHND", "BNHD"), true)))) {
       assertEquals(List.of(), function.getNodeList().stream().filter(n -> n.getOutputList().contains("")).map(NodeProto::getOpType).toList(),
           function.getName());
     }

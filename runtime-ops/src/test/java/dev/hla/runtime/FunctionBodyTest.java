@@ -11,12 +11,16 @@ import ai.onnxruntime.OrtException;
 import ai.onnxruntime.OrtSession;
 import dev.hla.converter.HadamardFunction;
 import dev.hla.converter.HlaException;
+import dev.hla.converter.RankSpec;
 import dev.hla.onnx.TensorProto.DataType;
 import dev.hla.testdata.HadamardReference;
 import dev.hla.testdata.OperatorCase;
 import dev.hla.testdata.Precision;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.parallel.Execution;
@@ -29,7 +33,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 /** The core operator's model-local function, run by a stock ONNX Runtime, against the float64 reference. */
 class FunctionBodyTest {
   static Stream<Arguments> cases() {
-    return Stream.concat(OperatorCase.GRID.stream(), OperatorCase.WITHOUT_KEYS.stream())
+    return casesInFloat()
         .flatMap(each -> Stream.of(Precision.values()).map(precision -> Arguments.of(precision, each)));
   }
 
@@ -47,7 +51,7 @@ class FunctionBodyTest {
   @Execution(ExecutionMode.CONCURRENT)
   void speaksTheModelsOpset(int irVersion, int opset) throws OrtException {
     for (String name : List.of("gates before and after", "batch of three", "fourth power, long", "gates only")) {
-      OperatorCase each = OperatorCase.GRID.stream().filter(c -> c.name().equals(name)).findFirst().orElseThrow();
+      OperatorCase each = named(name);
       for (Precision precision : Precision.values()) {
         if (opset < 13 && precision == Precision.BFLOAT16) {
           continue; // Cast to and from bfloat16 came with opset 13.
@@ -62,18 +66,50 @@ class FunctionBodyTest {
   @Test
   void anOpsetWithoutTheOperatorsOfTheBodyIsRefused() {
     HlaException refused =
-        assertThrows(HlaException.class, () -> HadamardFunction.core(10, DataType.FLOAT));
+        assertThrows(HlaException.class, () -> HadamardFunction.core(10, DataType.FLOAT, Set.of(RankSpec.parse("4"))));
     assertTrue(refused.getMessage().startsWith("opset 10 cannot express ai.hla::HadamardLinearAttention"));
   }
 
+  /** One body for all nodes of a file, of which each picks what it needs. */
+  @ParameterizedTest
+  @MethodSource("casesInFloat")
+  @Execution(ExecutionMode.CONCURRENT)
+  void runsTheBodyOfAFileWithOthers(OperatorCase each) throws OrtException {
+    Set<RankSpec> all = Stream.concat(Stream.of("64", "6,7", "12^2", "9^2", "5^3,1", "2,2^2,1^2").map(RankSpec::parse), Stream.of(each.spec()))
+        .collect(Collectors.toCollection(LinkedHashSet::new));
+    double[] actual = run(each, Precision.FLOAT32, model(each, 17, DataType.FLOAT, all));
+    double error = HadamardReference.relativeError(each.expected(), actual);
+    assertTrue(error <= Precision.FLOAT32.tolerance(), "relative error " + error);
+  }
+
+  static Stream<OperatorCase> casesInFloat() {
+    return Stream.concat(OperatorCase.GRID.stream(), OperatorCase.WITHOUT_KEYS.stream());
+  }
+
+  @Test
+  void aNodeThatTheBodyWasNotMadeForFails() {
+    OperatorCase each = named("square");
+    OneNodeModel model = model(each, 17, DataType.FLOAT, Set.of(RankSpec.parse("3,2"), RankSpec.parse("4^2")));
+    OrtException failed = assertThrows(OrtException.class, () -> run(each, Precision.FLOAT32, model));
+    assertTrue(failed.getMessage().contains("out of data bounds"), failed::getMessage);
+  }
+
+  private static OperatorCase named(String name) {
+    return OperatorCase.GRID.stream().filter(c -> c.name().equals(name)).findFirst().orElseThrow();
+  }
+
   static OneNodeModel model(OperatorCase each, int opset, DataType type) {
+    return model(each, opset, type, Set.of(each.spec()));
+  }
+
+  private static OneNodeModel model(OperatorCase each, int opset, DataType type, Set<RankSpec> all) {
     return new OneNodeModel(HadamardFunction.CORE, List.of("query_features", "key_features", "value"))
         .opset(opset)
         .type(type)
         .attribute("ranks", each.ranks())
         .attribute("powers", each.powers())
         .attribute("epsilon", each.epsilon())
-        .function(HadamardFunction.core(opset, type));
+        .function(HadamardFunction.core(opset, type, all));
   }
 
   static double[] run(OperatorCase each, Precision precision, OneNodeModel model) throws OrtException {

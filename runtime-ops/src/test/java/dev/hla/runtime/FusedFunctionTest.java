@@ -9,9 +9,11 @@ import ai.onnxruntime.OnnxTensor;
 import ai.onnxruntime.OrtEnvironment;
 import ai.onnxruntime.OrtException;
 import ai.onnxruntime.OrtSession;
+import dev.hla.converter.FactorUse;
 import dev.hla.converter.FusedUses;
 import dev.hla.converter.HadamardFunction;
 import dev.hla.converter.HlaException;
+import dev.hla.converter.RankSpec;
 import dev.hla.onnx.TensorProto.DataType;
 import dev.hla.testdata.HadamardReference;
 import dev.hla.testdata.Precision;
@@ -138,10 +140,16 @@ class FusedFunctionTest {
         assertThrows(HlaException.class, () -> HadamardFunction.fused(10, DataType.FLOAT, uses("exp"))).getMessage());
     assertTrue(assertThrows(HlaException.class, () -> HadamardFunction.fused(17, DataType.FLOAT, uses("tanh")))
         .getMessage().startsWith("unknown activation \"tanh\""));
+    assertEquals("activations \"exp,exp\" for 1 factors (4); each factor has one",
+        assertThrows(HlaException.class, () -> HadamardFunction.fused(17, DataType.FLOAT, uses("exp,exp"))).getMessage());
   }
 
   private static FusedUses uses(String activations) {
-    return new FusedUses(Set.of(activations), Set.of("BHND"), false);
+    return new FusedUses(List.of(use("4", activations)), Set.of("BHND"), false);
+  }
+
+  private static FactorUse use(String ranks, String activations) {
+    return new FactorUse(RankSpec.parse(ranks), activations);
   }
 
   /** @param alone whether the body is that of a file with this node alone */
@@ -180,9 +188,10 @@ class FusedFunctionTest {
       Case c, Layout layout, Precision precision, int opset, Map<String, float[]> tensors, boolean alone, float epsilon) throws OrtException {
     DataType type = Tensors.type(precision);
     String layoutOfNode = layout == Layout.HEADS_FIRST ? "BHND" : "BNHD";
-    // Other activations of the same file, before and after, must not be taken for this site's.
-    FusedUses uses = alone ? new FusedUses(Set.of(c.activations()), Set.of(layoutOfNode), tensors.containsKey(MASK))
-        : new FusedUses(Set.of("exp,relu,relu,relu,relu", c.activations(), c.activations() + ",exp"), Set.of("BHND", "BNHD"), true);
+    FactorUse own = new FactorUse(new RankSpec(c.ranks(), c.powers()), c.activations());
+    FusedUses uses = alone ? new FusedUses(List.of(own), Set.of(layoutOfNode), tensors.containsKey(MASK))
+        : new FusedUses(List.of(use("9,8,1,1,1", "exp,relu,relu,relu,relu"), new FactorUse(own.ranks(), "exp" + ",exp".repeat(c.ranks().length - 1)),
+            own, use("64", "softplus"), use("16^2", "identity"), use("6^3,1", "softplus,exp")), Set.of("BHND", "BNHD"), true);
     List<String> given = tensors.containsKey(MASK) ? Stream.concat(INPUTS.stream(), Stream.of(MASK)).toList() : INPUTS;
     byte[] model = new OneNodeModel(HadamardFunction.FUSED, given).floats(MASK)
         .opset(opset).type(type)

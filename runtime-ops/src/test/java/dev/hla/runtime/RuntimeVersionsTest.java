@@ -5,9 +5,11 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import ai.onnxruntime.OrtEnvironment;
 import dev.hla.converter.FeatureMaps;
+import dev.hla.converter.FactorUse;
 import dev.hla.converter.FusedUses;
 import dev.hla.converter.HadamardFunction;
 import dev.hla.converter.OnnxModel;
+import dev.hla.converter.RankSpec;
 import dev.hla.converter.attention.AttentionFinder;
 import dev.hla.converter.rewrite.Lowering;
 import dev.hla.converter.rewrite.Plan;
@@ -24,7 +26,6 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -48,7 +49,8 @@ import org.junit.jupiter.params.provider.MethodSource;
 class RuntimeVersionsTest {
   private static final String TOO_OLD = "1.17.1";
   private static final String JAR = "onnxruntime-(\\d[\\d.]*)\\.jar";
-  private static final List<String> CASES = List.of("core", "fused", "streaming", "ragged_products", "ragged_square", "ragged_features", "ragged_masked");
+  private static final List<String> CASES = List.of("core", "fused", "streaming", "ragged_products", "ragged_square", "ragged_features", "ragged_masked",
+      "mixed_products", "mixed_square", "mixed_features");
   /** The fused one without its functions: nothing but the kernel can run it. */
   private static final String KERNEL_ONLY = "kernel_only";
 
@@ -71,17 +73,20 @@ class RuntimeVersionsTest {
         .shape("query_features", "1 heads queries features").shape("key_features", "1 heads keys features").shape("value", "1 heads keys columns")
         .shape("state", "batch_or_none heads products columns_and_one")
         .attribute("ranks", chunk.ranks()).attribute("powers", chunk.powers()).attribute("epsilon", chunk.epsilon())
-        .function(HadamardFunction.streaming(17, DataType.FLOAT))
+        .function(HadamardFunction.streaming(17, DataType.FLOAT, Set.of(chunk.spec())))
         .bytes();
     write("streaming", streaming, Map.of(
         "query_features", Tensor.of(chunk.queryFeatures(), chunk.queryShape()),
         "key_features", Tensor.of(chunk.keyFeatures(), chunk.keyShape()),
         "value", Tensor.of(chunk.value(), chunk.valueShape()),
         "state", Tensor.of(new float[0], 0, 0, 0, 0)));
-    writeRagged("ragged_products", false, false, 16, 16);
-    writeRagged("ragged_square", true, false, 16);
-    writeRagged("ragged_features", false, false, 64);
-    writeRagged("ragged_masked", true, true, 8, 8);
+    writeRagged("ragged_products", "16,16", false, false, List.of());
+    writeRagged("ragged_square", "16^2", true, false, List.of());
+    writeRagged("ragged_features", "64", false, false, List.of());
+    writeRagged("ragged_masked", "8^2,8^2", true, true, List.of());
+    writeRagged("mixed_products", "16,16", true, true, List.of("64", "12^2", "4^3,1"));
+    writeRagged("mixed_square", "16^2", false, false, List.of("64", "8,8", "4^3,1"));
+    writeRagged("mixed_features", "64", false, false, List.of("8,8", "12^2", "4^3,1"));
 
     String newest = OrtEnvironment.getEnvironment().getVersion();
     List<String> lines = probe(newest);
@@ -95,13 +100,14 @@ class RuntimeVersionsTest {
    *
    * @param takesMasks whether the function is one that takes masks
    * @param masked whether the node has one
-   * @param ranks of two factors, or of one: of 16, which is squared, or more, which is taken as it is
+   * @param others ranks of other nodes that the function is made for
    */
-  private static void writeRagged(String name, boolean takesMasks, boolean masked, int... ranks) throws IOException {
+  private static void writeRagged(String name, String ranks, boolean takesMasks, boolean masked, List<String> others) throws IOException {
     int heads = 24;
-    int width = Arrays.stream(ranks).sum();
-    int[] powers = Arrays.stream(ranks).map(rank -> width == 16 ? 2 : 1).toArray();
-    String activations = String.join(",", Collections.nCopies(ranks.length, "softplus"));
+    FactorUse own = softplus(ranks);
+    int width = own.ranks().width();
+    List<FactorUse> uses = Stream.concat(others.stream().map(RuntimeVersionsTest::softplus), Stream.of(own)).toList();
+    Set<String> layouts = others.isEmpty() ? Set.of("BHND") : Set.of("BHND", "BNHD");
     Map<String, Tensor> inputs = new LinkedHashMap<>();
     inputs.put("query", random(1, 1, heads, 1021, 16));
     inputs.put("key", random(2, 1, heads, 1019, 16));
@@ -120,10 +126,15 @@ class RuntimeVersionsTest {
     write(name, node
         .shape("query_weight", "heads 16 features").shape("key_weight", "heads 16 features")
         .shape("query_bias", "heads features").shape("key_bias", "heads features")
-        .attribute("ranks", ranks).attribute("powers", powers).attribute("epsilon", 1e-6f).attribute("activations", activations)
+        .attribute("ranks", own.ranks().ranks()).attribute("powers", own.ranks().powers()).attribute("epsilon", 1e-6f).attribute("activations", own.activations())
         .attribute("layout", "BHND").integer("num_heads", heads)
-        .function(HadamardFunction.fused(17, DataType.FLOAT, new FusedUses(Set.of(activations, "exp,relu"), Set.of("BHND", "BNHD"), takesMasks)))
+        .function(HadamardFunction.fused(17, DataType.FLOAT, new FusedUses(uses, layouts, takesMasks)))
         .bytes(), inputs);
+  }
+
+  private static FactorUse softplus(String ranks) {
+    RankSpec spec = RankSpec.parse(ranks);
+    return new FactorUse(spec, String.join(",", Collections.nCopies(spec.ranks().length, "softplus")));
   }
 
   private static Tensor random(long seed, long... shape) {

@@ -15,6 +15,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.IntStream;
@@ -37,7 +38,7 @@ class StreamingDocumentTest {
         .output("next_state")
         .shape("query_features", "b h n r").shape("key_features", "b h m r").shape("value", "b h m dv").shape("state", "x y d e")
         .attribute("ranks", c.ranks()).attribute("powers", c.powers()).attribute("epsilon", c.epsilon())
-        .function(HadamardFunction.streaming(17, DataType.FLOAT))
+        .function(HadamardFunction.streaming(17, DataType.FLOAT, Set.of(c.spec())))
         .bytes();
     Map<String, Tensor> chunk = Map.of(
         "query_features", Tensor.of(c.queryFeatures(), c.queryShape()), "key_features", Tensor.of(c.keyFeatures(), c.keyShape()),

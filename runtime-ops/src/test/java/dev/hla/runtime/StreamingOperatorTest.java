@@ -25,6 +25,7 @@ import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
@@ -232,7 +233,7 @@ class StreamingOperatorTest {
     OneNodeModel model = new OneNodeModel(HadamardFunction.STREAMING, inputs)
         .opset(opset).type(type).floats("state", "next_state")
         .attribute("ranks", c.ranks()).attribute("powers", c.powers()).attribute("epsilon", c.epsilon());
-    return next == null ? model : model.output(next).function(HadamardFunction.streaming(opset, type));
+    return next == null ? model : model.output(next).function(HadamardFunction.streaming(opset, type, Set.of(c.spec())));
   }
 
   private static OperatorCase named(String name) {

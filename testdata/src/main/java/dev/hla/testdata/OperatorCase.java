@@ -1,5 +1,6 @@
 package dev.hla.testdata;
 
+import dev.hla.converter.RankSpec;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
@@ -88,6 +89,11 @@ public record OperatorCase(
   public static final List<OperatorCase> WITHOUT_KEYS = List.of(
       of("no keys", 1, 2, 7, 0, 15, ranks(5, 3), powers(1, 2)),
       new OperatorCase("no keys, epsilon zero", 2, 1, 3, 0, 24, ranks(4, 1), powers(2, 1), 0f, 73));
+
+  /** Ranks and powers. */
+  public RankSpec spec() {
+    return new RankSpec(ranks, powers);
+  }
 
   private static OperatorCase of(
       String name, int batch, int heads, int queries, int keys, int valueDim, int[] ranks, int[] powers) {

@@ -1,8 +1,9 @@
 package dev.hla.converter.rewrite;
 
+import dev.hla.converter.Formation;
+import dev.hla.converter.Monomials;
 import dev.hla.converter.SiteMaps;
 import dev.hla.onnx.TensorProto.DataType;
-import java.util.ArrayList;
 import java.util.List;
 
 /**
@@ -13,42 +14,12 @@ import java.util.List;
 final class PlainAttention {
   private final Emitter out;
   private final SiteMaps maps;
-  /** Monomials of each factor that is no gate, as columns of the features, each list in ascending order. */
-  private final List<List<int[]>> factors = new ArrayList<>();
-  /** Column of each gate, as often as its power says. */
-  private final List<Integer> gates = new ArrayList<>();
+  private final Formation formation;
 
   PlainAttention(Emitter out, SiteMaps maps) {
     this.out = out;
     this.maps = maps;
-    int[] ranks = maps.ranks();
-    int first = 0;
-    for (int f = 0; f < ranks.length; f++) {
-      if (ranks[f] > 1) {
-        List<int[]> monomials = new ArrayList<>();
-        extend(first, first + ranks[f], new int[maps.powers()[f]], 0, monomials);
-        factors.add(monomials);
-      } else {
-        for (int i = 0; i < maps.powers()[f]; i++) {
-          gates.add(first);
-        }
-      }
-      first += ranks[f];
-    }
-    if (factors.isEmpty()) {
-      factors.add(List.of(new int[] {gates.remove(0)}));
-    }
-  }
-
-  private static void extend(int from, int to, int[] chosen, int filled, List<int[]> into) {
-    if (filled == chosen.length) {
-      into.add(chosen.clone());
-      return;
-    }
-    for (int column = from; column < to; column++) {
-      chosen[filled] = column;
-      extend(column, to, chosen, filled + 1, into);
-    }
+    formation = Formation.of(maps.spec());
   }
 
   /**
@@ -63,7 +34,7 @@ final class PlainAttention {
     String sums = out.node("MatMul", "state_values", List.of(keys, asFloat(value, "value", type)));
     String weights = out.node("ReduceSum", "state_weights", List.of(keys, out.integers("token_axis", 3)));
     String state = out.node("Concat", "state", List.of(sums, weights), Emitter.integer("axis", 3));
-    String weighted = out.node("Mul", "weighted_state", List.of(state, out.reals("multinomials", DataType.FLOAT_VALUE, multinomials(), products(), 1)));
+    String weighted = out.node("Mul", "weighted_state", List.of(state, out.reals("multinomials", DataType.FLOAT_VALUE, formation.weights(), formation.count(), 1)));
     String contraction = out.node("Transpose", "state_columns", List.of(weighted), Emitter.ints("perm", 0, 1, 3, 2));
     String result = out.node("MatMul", "sums", List.of(contraction, products(rows(query, "query", type), "query")));
     String denominator = out.node("Add", "denominator", List.of(slice(result, "weight_sum", -1, Long.MAX_VALUE), addend(value)));
@@ -92,13 +63,14 @@ final class PlainAttention {
 
   /** Products [B, H, D, tokens]. */
   private String products(String rows, String side) {
+    List<Monomials> factors = formation.factors();
     String product = monomials(rows, factors.get(0), side);
-    for (int gate : gates) {
+    for (int gate : formation.gates()) {
       product = out.node("Mul", side + "_gated", List.of(product, gather(rows, side, gate)));
     }
-    long count = factors.get(0).size();
-    for (List<int[]> factor : factors.subList(1, factors.size())) {
-      count *= factor.size();
+    long count = factors.get(0).count();
+    for (Monomials factor : factors.subList(1, factors.size())) {
+      count *= factor.count();
       String outer = out.node("Mul", side + "_outer",
           List.of(out.unsqueeze(product, side + "_left", 3), out.unsqueeze(monomials(rows, factor, side), side + "_right", 2)));
       product = out.reshape(outer, side + "_products", 0, 0, count, -1);
@@ -106,11 +78,10 @@ final class PlainAttention {
     return product;
   }
 
-  private String monomials(String rows, List<int[]> factor, String side) {
+  private String monomials(String rows, Monomials factor, String side) {
     String product = null;
-    for (int i = 0; i < factor.get(0).length; i++) {
-      int place = i;
-      String column = gather(rows, side, factor.stream().mapToLong(m -> m[place]).toArray());
+    for (int place = 0; place < factor.degree(); place++) {
+      String column = gather(rows, side, factor.columns(place));
       product = product == null ? column : out.node("Mul", side + "_monomials", List.of(product, column));
     }
     return product;
@@ -122,32 +93,5 @@ final class PlainAttention {
 
   private String slice(String x, String gives, long from, long to) {
     return out.node("Slice", gives, List.of(x, out.integers(gives + ".start", from), out.integers(gives + ".end", to), out.integers(gives + ".axis", 2)));
-  }
-
-  private int products() {
-    return factors.stream().mapToInt(List::size).reduce(1, (a, b) -> a * b);
-  }
-
-  /** In how many orders each product's columns can be chosen: p! over the factorials of their multiplicities, factor by factor. */
-  private float[] multinomials() {
-    float[] weights = {1};
-    for (List<int[]> factor : factors) {
-      float[] next = new float[weights.length * factor.size()];
-      for (int i = 0; i < next.length; i++) {
-        next[i] = weights[i / factor.size()] * orders(factor.get(i % factor.size()));
-      }
-      weights = next;
-    }
-    return weights;
-  }
-
-  private static float orders(int[] monomial) {
-    float orders = 1;
-    int run = 0;
-    for (int i = 0; i < monomial.length; i++) {
-      run = i > 0 && monomial[i] == monomial[i - 1] ? run + 1 : 1;
-      orders = orders * (i + 1) / run;
-    }
-    return orders;
   }
 }

@@ -1,10 +1,12 @@
 package dev.hla.converter.rewrite;
 
 import dev.hla.converter.ExternalData;
+import dev.hla.converter.FactorUse;
 import dev.hla.converter.FusedUses;
 import dev.hla.converter.HadamardFunction;
 import dev.hla.converter.HlaException;
 import dev.hla.converter.OnnxModel;
+import dev.hla.converter.RankSpec;
 import dev.hla.converter.ToolkitVersion;
 import dev.hla.converter.graph.Graph;
 import dev.hla.converter.graph.Node;
@@ -23,10 +25,12 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.IdentityHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.stream.Collectors;
 
 /**
  * Applies a {@link Plan}: chosen sites become Hadamard linear attention, everything else stays as it is, down to the
@@ -129,15 +133,13 @@ public final class Rewriter {
     out.setIrVersion(Math.max(HadamardFunction.MIN_IR_VERSION, out.getIrVersion()));
     importDomain(out);
     TensorProto.DataType type = commonType(plan);
+    // A body is made for the nodes of its file, so one from an earlier conversion gives way.
     if (operators.contains(HadamardFunction.CORE)) {
-      addFunction(out, HadamardFunction.core(model.opset(""), type));
+      Set<RankSpec> ranks = nodes(out, HadamardFunction.CORE).stream().map(n -> FactorUse.of(n).ranks()).collect(Collectors.toCollection(LinkedHashSet::new));
+      replaceFunction(out, HadamardFunction.core(model.opset(""), type, ranks));
     }
     if (operators.contains(HadamardFunction.FUSED)) {
-      // Its body depends on how the file uses it, so one from an earlier conversion gives way.
-      List<FunctionProto> others = out.getFunctionsList().stream()
-          .filter(f -> !(f.getDomain().equals(HadamardFunction.DOMAIN) && f.getName().equals(HadamardFunction.FUSED))).toList();
-      out.clearFunctions().addAllFunctions(others);
-      addFunction(out, HadamardFunction.fused(model.opset(""), type, FusedUses.of(fusedNodes(out))));
+      replaceFunction(out, HadamardFunction.fused(model.opset(""), type, FusedUses.of(nodes(out, HadamardFunction.FUSED))));
     }
     return new OnnxModel(model.path(), out.build());
   }
@@ -151,23 +153,24 @@ public final class Rewriter {
     out.setProducerName(PRODUCER).setProducerVersion(ToolkitVersion.get());
   }
 
-  private static List<NodeProto> fusedNodes(ModelProto.Builder model) {
+  /** The nodes of one of our operators, wherever they stand. */
+  private static List<NodeProto> nodes(ModelProto.Builder model, String operator) {
     List<NodeProto> found = new ArrayList<>();
-    fusedNodes(model.getGraph().getNodeList(), found);
-    model.getFunctionsList().forEach(f -> fusedNodes(f.getNodeList(), found));
+    collect(model.getGraph().getNodeList(), operator, found);
+    model.getFunctionsList().forEach(f -> collect(f.getNodeList(), operator, found));
     return found;
   }
 
-  private static void fusedNodes(List<NodeProto> nodes, List<NodeProto> found) {
+  private static void collect(List<NodeProto> nodes, String operator, List<NodeProto> found) {
     for (NodeProto n : nodes) {
-      if (n.getDomain().equals(HadamardFunction.DOMAIN) && n.getOpType().equals(HadamardFunction.FUSED)) {
+      if (n.getDomain().equals(HadamardFunction.DOMAIN) && n.getOpType().equals(operator)) {
         found.add(n);
       }
       for (AttributeProto a : n.getAttributeList()) {
         if (a.hasG()) {
-          fusedNodes(a.getG().getNodeList(), found);
+          collect(a.getG().getNodeList(), operator, found);
         }
-        a.getGraphsList().forEach(g -> fusedNodes(g.getNodeList(), found));
+        a.getGraphsList().forEach(g -> collect(g.getNodeList(), operator, found));
       }
     }
   }
@@ -186,17 +189,17 @@ public final class Rewriter {
     return TensorProto.DataType.forNumber(type);
   }
 
-  private void addFunction(ModelProto.Builder out, FunctionProto function) {
+  private void replaceFunction(ModelProto.Builder out, FunctionProto function) {
+    List<FunctionProto> others = new ArrayList<>();
     for (FunctionProto f : out.getFunctionsList()) {
-      if (functionKey(f).equals(functionKey(function))) {
-        if (!f.equals(function)) {
-          throw new HlaException(model.path() + ": already has another function " + f.getDomain() + "::" + f.getName()
-              + ", from another version of this tool or another element type; convert the original model instead");
-        }
-        return;
+      if (!functionKey(f).equals(functionKey(function))) {
+        others.add(f);
+      } else if (!HadamardFunction.outputType(f).equals(HadamardFunction.outputType(function))) {
+        throw new HlaException(model.path() + ": already has a function " + f.getDomain() + "::" + f.getName()
+            + " for another element type, and a file of opset " + model.opset("") + " cannot have both; convert the original model instead");
       }
     }
-    out.addFunctions(function);
+    out.clearFunctions().addAllFunctions(others).addFunctions(function);
   }
 
   private static String functionKey(FunctionProto f) {
