@@ -121,7 +121,12 @@ final class AttentionNodes {
     Use use = new Use(queries, keys, values, earlier, f.op("denominator_floor", "Where", noKeysAtAll, f.scalar(1f), epsilon));
     List<String> results = variants.choose(f, use.outputs("plain_or_formed"), FLOAT, each -> each.way() == Way.FEATURES,
         (b, those) -> those.example().way() == Way.FEATURES ? use.plain(b) : use.formed(b));
-    return new Result(results.get(0), before == null ? null : results.get(1));
+    String rows = results.get(0);
+    if (variants.any(each -> each.way() != Way.FEATURES)) {
+      // Not where they are made: what leaves a branch through a Reshape is copied.
+      rows = f.op("rows_of_heads", "Reshape", rows, f.concat("rows_shape", 0, sizes.batch, sizes.heads, sizes.queries, sizes.valueDim));
+    }
+    return new Result(rows, before == null ? null : results.get(1));
   }
 
   /** One use of the operator. */
@@ -218,14 +223,13 @@ final class AttentionNodes {
       String shape = b.concat("products_together_shape", 0, sizes.heads, count, b.vector(-1));
       // A key of zeros changes nothing, and there is one even where there are none.
       String oneMore = b.vector(0, 0, 0, 0, 1, 0);
-      return b.scan("batch", List.of(), tensors(), List.of(), outputs("together"), 3, (batch, none, of) -> {
+      return b.scan("batch", List.of(), tensors(), List.of(), outputs("together"), List.of(3, 3), (batch, none, of) -> {
         String keyFeatures = batch.op("one_more_key", "Pad", keyFeatures(batch, of, keys.parameters), oneMore);
         Sides keySides = sides(batch, keyFeatures);
         String sums = numerators(batch, keySides, shape, batch.op("one_more_value", "Pad", of.get(2), oneMore));
         State state = weighted(batch, new State(sums, products.sums(batch, keySides)), before == null ? null : of.get(3));
         Sides sides = sides(batch, queries.features(batch, of.get(0), queries.parameters));
-        String divisors = batch.transpose("divisors_together", divisors(batch, sides, state), 0, 2, 1);
-        String rows = batch.op("rows_together", "Div", sums(batch, sides, shape, state.numerators), divisors);
+        String rows = sums(batch, divided(batch, sides, state), shape, state.numerators);
         return before == null ? List.of(rows) : List.of(rows, joined(batch, state));
       });
     }
@@ -254,13 +258,14 @@ final class AttentionNodes {
     /**
      * Head by head: slices of the inputs, each giving a slice of the output.
      *
+     * @param axes how many the rows of a head have
      * @param given int64 tensors, the first axis that of the heads
      */
-    private List<String> heads(FunctionBody b, String way, List<String> given, HeadBody work) {
+    private List<String> heads(FunctionBody b, String way, int axes, List<String> given, HeadBody work) {
       List<String> tensors = tensors();
       List<String> parameters = Stream.concat(queries.parameters.stream(), keys.parameters.stream()).toList();
-      return b.scan("batch", List.of(), tensors, List.of(), outputs("all_" + way), 3, (batch, none, ofBatch) ->
-          batch.scan("head", List.of(), Stream.concat(ofBatch.stream(), parameters.stream()).toList(), given, outputs("batch_" + way), 2, (head, nothing, of) -> {
+      return b.scan("batch", List.of(), tensors, List.of(), outputs("all_" + way), List.of(axes + 1, 3), (batch, none, ofBatch) ->
+          batch.scan("head", List.of(), Stream.concat(ofBatch.stream(), parameters.stream()).toList(), given, outputs("batch_" + way), List.of(axes, 2), (head, nothing, of) -> {
             int maps = tensors.size() + queries.parameters.size();
             int end = tensors.size() + parameters.size();
             return work.build(head, of.subList(0, tensors.size()), of.subList(tensors.size(), maps), of.subList(maps, end), of.subList(end, of.size()));
@@ -269,7 +274,7 @@ final class AttentionNodes {
 
     /** Of features that are the products: nothing is formed. */
     private List<String> plainHeads(FunctionBody b) {
-      return heads(b, "plain", List.of(), (head, of, queryMap, keyMap, none) ->
+      return heads(b, "plain", 2, List.of(), (head, of, queryMap, keyMap, none) ->
           plainHead(head, queries.features(head, of.get(0), queryMap), keyFeatures(head, of, keyMap), of.get(2)));
     }
 
@@ -277,7 +282,7 @@ final class AttentionNodes {
       List<String> chunks = Stream.concat(
           new ChunkNodes(b, "query", sizes.queries, count, sizes.valueDim).repeated(b, sizes.heads).stream(),
           new ChunkNodes(b, "key", sizes.keys, count, sizes.valueDim).repeated(b, sizes.heads).stream()).toList();
-      return heads(b, "formed", chunks, (head, of, queryMap, keyMap, given) -> {
+      return heads(b, "formed", 4, chunks, (head, of, queryMap, keyMap, given) -> {
         ChunkNodes.Head queryChunks = new ChunkNodes.Head(head, given.subList(0, ChunkNodes.Head.NUMBER));
         ChunkNodes.Head keyChunks = new ChunkNodes.Head(head, given.subList(ChunkNodes.Head.NUMBER, given.size()));
         State state = weighted(head, headState(head, keyChunks, of, keyMap), before == null ? null : of.get(3));
@@ -306,9 +311,10 @@ final class AttentionNodes {
       Sides sides = sides(b, chunks, "key", keys, of.get(1), keys.factor == null ? null : of.get(3), map);
       List<Carried> sum = List.of(new Carried("numerator_sum", FLOAT, zeros(b, chunks.valueDim())));
       List<String> tensors = groups(b, chunks, "key", sides);
-      String numerators = chunks.onRows(b, List.of("numerator_state"), of.get(2), (w, groups) ->
-          w.scan("key_group", sum, Stream.concat(tensors.stream(), Stream.of(groups)).toList(), List.of(), List.of(), 3, (g, before, each) -> List.of(
-              g.op("next_numerators", "Add", before.get(0), g.reduceSum("group_numerators", numerators(g, sides.with(each), chunks.productShape(), each.get(tensors.size())), 0))))).get(0);
+      String sums = chunks.onRows(b, List.of("numerator_state"), of.get(2), (w, groups) ->
+          w.scan("key_group", sum, Stream.concat(tensors.stream(), Stream.of(groups)).toList(), List.of(), List.of(), List.of(2), (g, before, each) -> List.of(
+              g.op("next_numerators", "Add", before.get(0), chunks.sum(g, numerators(g, sides.with(each), chunks.productShape(), each.get(tensors.size()))))))).get(0);
+      String numerators = b.op("head_numerators", "Reshape", sums, b.concat("head_numerators_shape", 0, f.vector(1), count, f.vector(-1)));
       return new State(numerators, b.reduceSum("head_denominators", products.sums(b, sides), 0));
     }
 
@@ -324,16 +330,20 @@ final class AttentionNodes {
       return b.op("numerator_sums", "MatMul", b.transpose("products_of_tokens", products.multiply(b, sides, shape), 0, 2, 1), numerators);
     }
 
-    /** What they are divided by, [L, 1, tokens]. */
-    private String divisors(FunctionBody b, Sides sides, State state) {
-      return b.op("divisors", "Add", products.totals(b, sides, state.denominators), floor);
+    /**
+     * Operands whose products are divided by what the output is to be divided by. These are fewer numbers than the output, which
+     * so is written once, by the product.
+     */
+    private Sides divided(FunctionBody b, Sides sides, State state) {
+      return products.divided(b, sides, b.op("divisors", "Add", products.totals(b, sides, state.denominators), floor));
     }
 
     private String headRows(FunctionBody b, ChunkNodes.Head chunks, String rows, List<String> map, State state) {
       Sides sides = sides(b, chunks, "query", queries, rows, null, map);
-      String sums = b.scan("query_group", List.of(), groups(b, chunks, "query", sides), List.of(), List.of("group_sums"), 3, (g, none, of) ->
-          List.of(sums(g, sides.with(of), chunks.productShape(), state.numerators))).get(0);
-      return chunks.ratios(b, sums, divisors(b, sides, state));
+      Sides divided = divided(b, sides, state);
+      List<String> tensors = groups(b, chunks, "query", divided);
+      return chunks.rows(b, w -> w.scan("query_group", List.of(), tensors, List.of(), List.of("group_rows"), List.of(3), (g, none, of) ->
+          List.of(sums(g, divided.with(of), chunks.productShape(), state.numerators))).get(0));
     }
 
     /**
@@ -369,7 +379,7 @@ final class AttentionNodes {
   }
 
   private String zeros(FunctionBody b, String columns) {
-    return b.op("zeros", "Expand", f.scalar(0f), b.concat("zeros_shape", 0, f.vector(1), count, columns));
+    return b.op("zeros", "Expand", f.scalar(0f), b.concat("zeros_shape", 0, f.vector(1), b.op("state_numbers_of_head", "Mul", count, columns)));
   }
 
   /** Sums [L, D, dv] of the products of keys, of a shape [L, D, tokens], with values [L, tokens, dv]. */

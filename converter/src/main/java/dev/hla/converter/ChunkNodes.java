@@ -4,6 +4,7 @@ import dev.hla.converter.FunctionBody.Kind;
 import dev.hla.onnx.TensorProto.DataType;
 import java.util.List;
 import java.util.function.BiFunction;
+import java.util.function.Function;
 
 /**
  * The nodes that cut the tokens of a head into chunks, and the chunks into groups.
@@ -98,6 +99,7 @@ final class ChunkNodes {
     private final String rowGroups;
     private final String grouped;
     private final String productShape;
+    private final String ones;
 
     /**
      * @param b the body that takes a head
@@ -112,6 +114,7 @@ final class ChunkNodes {
       rowGroups = given.get(5);
       grouped = given.get(6);
       productShape = given.get(7);
+      ones = b.op("ones_of_chunks", "Expand", b.scalar(1f), b.concat("ones_of_chunks_shape", 0, b.vector(1), b.dim("chunks_of_group", productShape, 0)));
     }
 
     /** dv, a tensor of one element. */
@@ -159,15 +162,20 @@ final class ChunkNodes {
           otherwise -> work.apply(otherwise, otherwise.op("padded_row_groups", "Reshape", padded(otherwise, "rows", rows), rowGroups)));
     }
 
-    /** {@code sums / divisors}, of [groups, chunks, tokens, columns] and [groups, chunks, 1, tokens], as [tokens, columns]. */
-    String ratios(FunctionBody b, String sums, String divisors) {
-      String rows = b.op("sums_in_rows", "Reshape", sums, b.concat("rows_shape", 0, b.vector(-1), valueDim));
-      String column = b.op("divisors_in_rows", "Reshape", divisors, b.vector(-1, 1));
-      return b.choose(List.of("ratios"), Kind.FLOAT, exact,
-          then -> List.of(then.op("exact_ratios", "Div", rows, column)),
-          otherwise -> List.of(otherwise.op("cut_ratios", "Div",
-              otherwise.slice("cut_sums", rows, b.vector(0), tokens, b.vector(0)),
-              otherwise.slice("cut_divisors", column, b.vector(0), tokens, b.vector(0))))).get(0);
+    /**
+     * What {@code work} gives for padded tokens, [groups, chunks, tokens of a chunk, columns], in a shape of as many axes that has
+     * the head's tokens alone. Where nothing is padded it is written where it belongs.
+     */
+    String rows(FunctionBody b, Function<FunctionBody, String> work) {
+      return b.choose(List.of("rows_of_head"), Kind.FLOAT, exact, then -> List.of(work.apply(then)), otherwise -> {
+        String rows = otherwise.op("padded_rows", "Reshape", work.apply(otherwise), otherwise.concat("padded_rows_shape", 0, b.vector(1, 1, -1), valueDim));
+        return List.of(otherwise.slice("cut_rows", rows, b.vector(0), tokens, b.vector(2)));
+      }).get(0);
+    }
+
+    /** Sum [1, numbers] over the chunks of a group. A ReduceSum takes two to three times as long (256 products, 4 chunks: 6.2 and 2.9 ms in 48 groups). */
+    String sum(FunctionBody b, String ofChunks) {
+      return b.op("sum_of_chunks", "MatMul", ones, b.op("numbers_of_chunks", "Reshape", ofChunks, b.vector(0, -1)));
     }
   }
 }

@@ -21,6 +21,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.function.Function;
 import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 
 /**
@@ -321,11 +322,11 @@ final class FunctionBody {
    * Runtime lets the body read and write them where they lie.
    *
    * @param carried values of type float
-   * @param rank number of axes of every value that the body returns, which ONNX Runtime must know
+   * @param ranks number of axes of each value that the body returns, which ONNX Runtime must know
    * @return the last value of each carried one, then the values of all rounds stacked on a new first axis
    */
   List<String> scan(
-      String name, List<Carried> carried, List<String> scanned, List<String> integers, List<String> stacked, int rank, ScanBody body) {
+      String name, List<Carried> carried, List<String> scanned, List<String> integers, List<String> stacked, List<Integer> ranks, ScanBody body) {
     FunctionBody inner = new FunctionBody(outermost);
     GraphProto.Builder graph = GraphProto.newBuilder().setName(inner.unique(name + "_body"));
     List<String> initial = carried.stream().map(Carried::initial).toList();
@@ -333,7 +334,8 @@ final class FunctionBody {
     List<String> slices = Stream.concat(scanned.stream(), integers.stream()).map(each -> inner.unique(each + "_slice")).toList();
     Stream.concat(inside.stream(), slices.stream().limit(scanned.size())).forEach(each -> graph.addInput(value(each, Kind.FLOAT.type)));
     slices.stream().skip(scanned.size()).forEach(each -> graph.addInput(value(each, Kind.INT64.type)));
-    body.build(inner, inside, slices).forEach(each -> graph.addOutput(ofRank(each, rank)));
+    List<String> results = body.build(inner, inside, slices);
+    IntStream.range(0, results.size()).forEach(i -> graph.addOutput(ofRank(results.get(i), ranks.get(i))));
     graph.addAllNode(inner.nodes);
     return node(
         Stream.concat(carried.stream().map(Carried::name), stacked.stream()).map(this::unique).toList(), "Scan",

@@ -35,8 +35,10 @@ final class ProductNodes {
    * The operands of the last multiplication: [L, few, tokens] each, L some heads or chunks of tokens. Those that no node of
    * the file needs are null; those that this node does not need have no meaning. Gates are in {@code left}, a table's right
    * operand is {@code features}, and of a square both: whatever passes through an If is copied.
+   *
+   * @param divided whether {@code left} has been divided, and is there for squares, too
    */
-  record Sides(String left, String right, String features) {
+  record Sides(String left, String right, String features, boolean divided) {
     /** Those that are there, in order. */
     List<String> all() {
       return Stream.of(left, right, features).filter(Objects::nonNull).toList();
@@ -45,7 +47,7 @@ final class ProductNodes {
     /** Others in their place. */
     Sides with(List<String> others) {
       Iterator<String> next = others.iterator();
-      return new Sides(left == null ? null : next.next(), right == null ? null : next.next(), features == null ? null : next.next());
+      return new Sides(left == null ? null : next.next(), right == null ? null : next.next(), features == null ? null : next.next(), divided);
     }
   }
 
@@ -59,7 +61,14 @@ final class ProductNodes {
           both.replaceAll(side -> side != null ? side : e.slice("row_of_no_meaning", features, f.vector(0), f.vector(1), f.vector(1)));
           return both.subList(0, anyRight ? 2 : 1);
         });
-    return new Sides(anyLeft ? sides.get(0) : null, anyRight ? sides.get(1) : null, formed.any(each -> each.way() != Way.PAIRS) ? features : null);
+    return new Sides(anyLeft ? sides.get(0) : null, anyRight ? sides.get(1) : null, formed.any(each -> each.way() != Way.PAIRS) ? features : null, false);
+  }
+
+  /** The same, every product divided by the number of its token. */
+  Sides divided(FunctionBody b, Sides sides, String divisors) {
+    String left = formed.choose(b, List.of("divided_side"), FLOAT, each -> each.way() == Way.SQUARE, (e, variants) ->
+        List.of(e.op("quotients", "Div", variants.example().way() == Way.SQUARE ? sides.features : sides.left, divisors))).get(0);
+    return new Sides(left, sides.right, sides.features, true);
   }
 
   /** Of variants of one structure. */
@@ -133,7 +142,7 @@ final class ProductNodes {
    */
   private String ofOperands(FunctionBody b, String name, Sides sides, OfOperands byTable, OfOperands ofAll) {
     return formed.choose(b, List.of(name), FLOAT, Formation::way, (e, variants) -> List.of(switch (variants.example().way()) {
-      case SQUARE -> byTable.build(e, sides.features, sides.features, variants);
+      case SQUARE -> byTable.build(e, sides.divided ? sides.left : sides.features, sides.features, variants);
       case TABLE -> byTable.build(e, sides.left, sides.features, variants);
       default -> ofAll.build(e, sides.left, sides.right, variants);
     })).get(0);

@@ -203,7 +203,7 @@ class RuntimeVersionsTest {
       Npz.readAll(folder.resolve(version).resolve(name + "." + how + ".npz")).forEach((output, tensor) -> outputs.put(name + " " + output, tensor));
     }
     assertEquals(Set.of("core sample", "fused sample", "streaming output", "streaming next_state", "ragged_products output",
-        "ragged_square output", "ragged_features output", "ragged_masked output"), outputs.keySet());
+        "ragged_square output", "ragged_features output", "ragged_masked output", "mixed_products output", "mixed_square output", "mixed_features output"), outputs.keySet());
     return outputs;
   }
 
