@@ -279,9 +279,7 @@ final class AttentionNodes {
     }
 
     private List<String> headByHead(FunctionBody b) {
-      List<String> chunks = Stream.concat(
-          new ChunkNodes(b, "query", sizes.queries, count, sizes.valueDim).repeated(b, sizes.heads).stream(),
-          new ChunkNodes(b, "key", sizes.keys, count, sizes.valueDim).repeated(b, sizes.heads).stream()).toList();
+      List<String> chunks = ChunkNodes.forHeads(b, sizes.heads, sizes.queries, sizes.keys, count, sizes.valueDim);
       return heads(b, "formed", 4, chunks, (head, of, queryMap, keyMap, given) -> {
         ChunkNodes.Head queryChunks = new ChunkNodes.Head(head, given.subList(0, ChunkNodes.Head.NUMBER));
         ChunkNodes.Head keyChunks = new ChunkNodes.Head(head, given.subList(ChunkNodes.Head.NUMBER, given.size()));

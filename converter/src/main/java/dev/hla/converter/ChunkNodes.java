@@ -5,6 +5,7 @@ import dev.hla.onnx.TensorProto.DataType;
 import java.util.List;
 import java.util.function.BiFunction;
 import java.util.function.Function;
+import java.util.stream.Stream;
 
 /**
  * The nodes that cut the tokens of a head into chunks, and the chunks into groups.
@@ -21,61 +22,94 @@ final class ChunkNodes {
   /** Numbers in a group's products: 4 MB, and less where they are fewer than 512 a token, so that the caches hold them. */
   private static final long GROUP_NUMBERS = 1 << 20;
 
-  /** Numbers and shapes that a {@link Head} takes, in the order of its fields. */
-  private final List<String> forHead;
+  /** What the shapes of a head's views are made of, for queries or keys; from ZERO on it is the same for both. */
+  private enum Number {
+    /** 1 where nothing is filled, else 0. */
+    EXACT,
+    TOKENS,
+    CHUNKS,
+    TOKENS_OF_CHUNK,
+    GROUPS,
+    CHUNKS_OF_GROUP,
+    /** Tokens that fill the last group. */
+    MISSING,
+    ZERO,
+    /** -1, which in a shape stands for what is left. */
+    REST,
+    PRODUCTS,
+    VALUE_DIM
+  }
+
+  /** What a {@link Head} takes, in the order of its fields. */
+  private static final List<List<Number>> FOR_HEAD = List.of(
+      List.of(Number.EXACT),
+      List.of(Number.TOKENS),
+      List.of(Number.VALUE_DIM),
+      List.of(Number.ZERO, Number.ZERO, Number.MISSING, Number.ZERO),
+      List.of(Number.CHUNKS, Number.TOKENS_OF_CHUNK, Number.REST),
+      List.of(Number.GROUPS, Number.CHUNKS_OF_GROUP, Number.TOKENS_OF_CHUNK, Number.REST),
+      List.of(Number.GROUPS, Number.CHUNKS_OF_GROUP, Number.REST, Number.TOKENS_OF_CHUNK),
+      List.of(Number.CHUNKS_OF_GROUP, Number.PRODUCTS, Number.TOKENS_OF_CHUNK));
+
+  private ChunkNodes() {}
 
   /**
-   * @param tokens number of tokens, a tensor of one element; it may be 0
-   * @param products D, a tensor of one element
-   * @param valueDim dv, a tensor of one element
+   * What the scan of the heads is to be given for the {@link Head} of the queries and then for that of the keys, each repeated
+   * for every head. As inputs of its body they last: ONNX Runtime 1.17 forgets that an outer value, or one of the body itself, is
+   * still needed when only nested branches need it.
+   *
+   * @param heads a tensor of one element, as are the others
+   * @param queries their number
+   * @param keys their number; either may be 0
+   * @param products D
+   * @param valueDim dv
+   * @return int64 tensors [heads, ..]
    */
-  ChunkNodes(FunctionBody b, String name, String tokens, String products, String valueDim) {
-    String width = b.larger(name + "_group_width", products, valueDim);
-    String some = b.larger(name + "_some_tokens", tokens, b.vector(1));
-    String divisor = largestDivisor(b, name + "_tokens", some, MOST_TOKENS, null);
-    String fits = b.op(name + "_tokens_fit", "Or", b.op(name + "_are_few", "Equal", divisor, some), b.op(name + "_are_enough", "Greater", divisor, b.vector(LEAST_TOKENS - 1)));
-    String tokensOfChunk = b.op(name + "_chunk_tokens", "Where", fits, divisor, b.vector(MOST_TOKENS));
-    String all = b.ceilDiv(name + "_chunks", some, tokensOfChunk);
-    String fitting = b.larger(name + "_chunk_limit",
-        b.op(name + "_chunks_that_fit", "Div", b.vector(GROUP_NUMBERS), b.op(name + "_chunk_numbers", "Mul", tokensOfChunk, width)), b.vector(1));
-    String limit = b.op(name + "_most_chunks", "Where", b.op(name + "_fit_all", "Less", fitting, b.vector(MOST_CHUNKS)), fitting, b.vector(MOST_CHUNKS));
-    String dividing = largestDivisor(b, name + "_chunks", all, MOST_CHUNKS, limit);
-    String even = b.ceilDiv(name + "_even_chunks", all, b.ceilDiv(name + "_even_groups", all, limit));
-    // Twice as many groups are less work than a copy of the values.
-    String divides = b.op(name + "_chunks_divide", "Greater", b.op(name + "_chunks_twice", "Add", dividing, dividing),
-        b.op(name + "_even_less_one", "Sub", even, b.vector(1)));
-    String isExact = b.op(name + "_are_exact", "And", b.op(name + "_there_are_some", "Equal", tokens, some), b.op(name + "_all_fit", "And", fits, divides));
-    String chunksOfGroup = b.op(name + "_group_chunks", "Where", isExact, dividing, even);
-    String groups = b.ceilDiv(name + "_groups", all, chunksOfGroup);
-    String chunks = b.op(name + "_padded_chunks", "Mul", groups, chunksOfGroup);
-    String missing = b.op(name + "_missing", "Sub", b.op(name + "_padded_tokens", "Mul", chunks, tokensOfChunk), tokens);
-    forHead = List.of(
-        b.cast(name + "_exact", isExact, DataType.INT64),
-        tokens,
-        valueDim,
-        b.concat(name + "_padding", 0, b.vector(0, 0), missing, b.vector(0)),
-        b.concat(name + "_matrices_shape", 0, chunks, tokensOfChunk, b.vector(-1)),
-        b.concat(name + "_row_groups_shape", 0, groups, chunksOfGroup, tokensOfChunk, b.vector(-1)),
-        b.concat(name + "_groups_shape", 0, groups, chunksOfGroup, b.vector(-1), tokensOfChunk),
-        b.concat(name + "_products_shape", 0, chunksOfGroup, products, tokensOfChunk));
+  static List<String> forHeads(FunctionBody b, String heads, String queries, String keys, String products, String valueDim) {
+    String same = b.op("same_numbers", "Expand", b.concat("common_numbers", 0, b.vector(0, -1), products, valueDim), b.vector(2, 1));
+    String width = b.larger("group_width", products, valueDim);
+    String table = b.concat("chunk_numbers", 1, Stream.concat(chunks(b, b.unsqueeze("tokens_of_sides", b.concat("tokens_of_both", 0, queries, keys), 1), width).stream(),
+        Stream.of(same)).toArray(String[]::new));
+    long[] numbers = FOR_HEAD.stream().flatMap(List::stream).mapToLong(Number::ordinal).toArray();
+    String row = b.op("numbers_for_head", "Reshape", b.gather("numbers_of_sides", table, b.table("which_numbers", numbers), 1), b.vector(1, -1));
+    String rows = b.op("numbers_for_heads", "Expand", row, b.concat("numbers_for_heads_shape", 0, heads, b.vector(1)));
+    long[] sizes = Stream.concat(FOR_HEAD.stream(), FOR_HEAD.stream()).mapToLong(List::size).toArray();
+    return b.split("for_heads", rows, 1, sizes);
   }
 
   /**
-   * What the scan of the heads is to be given for {@link Head}, each repeated for every head. As inputs of its body they last:
-   * ONNX Runtime 1.17 forgets that an outer value, or one of the body itself, is still needed when only nested branches need it.
+   * The numbers before {@link Number#ZERO}, in order.
    *
-   * @param heads a tensor of one element
-   * @return int64 tensors [heads, ..]
+   * @param tokens of both sides, [2, 1], as is each number
+   * @param width of the widest rows of a group
    */
-  List<String> repeated(FunctionBody b, String heads) {
-    return forHead.stream().map(each -> b.op(each + "_for_heads", "Expand", b.unsqueeze(each + "_row", each, 0), b.concat("for_heads_shape", 0, heads, b.vector(1)))).toList();
+  private static List<String> chunks(FunctionBody b, String tokens, String width) {
+    String some = b.larger("some_tokens", tokens, b.vector(1));
+    String divisor = largestDivisor(b, "tokens", some, MOST_TOKENS, null);
+    String fits = b.op("tokens_fit", "Or", b.op("are_few", "Equal", divisor, some), b.op("are_enough", "Greater", divisor, b.vector(LEAST_TOKENS - 1)));
+    String tokensOfChunk = b.op("chunk_tokens", "Where", fits, divisor, b.vector(MOST_TOKENS));
+    String all = b.ceilDiv("chunks", some, tokensOfChunk);
+    String fitting = b.larger("chunk_limit",
+        b.op("chunks_that_fit", "Div", b.vector(GROUP_NUMBERS), b.op("numbers_of_chunk", "Mul", tokensOfChunk, width)), b.vector(1));
+    String limit = b.op("most_chunks", "Where", b.op("fit_all", "Less", fitting, b.vector(MOST_CHUNKS)), fitting, b.vector(MOST_CHUNKS));
+    String dividing = largestDivisor(b, "chunks", all, MOST_CHUNKS, limit);
+    String even = b.ceilDiv("even_chunks", all, b.ceilDiv("even_groups", all, limit));
+    // Twice as many groups are less work than a copy of the values.
+    String divides = b.op("chunks_divide", "Greater", b.op("chunks_twice", "Add", dividing, dividing), b.op("even_less_one", "Sub", even, b.vector(1)));
+    String isExact = b.op("are_exact", "And", b.op("there_are_some", "Equal", tokens, some), b.op("all_fit", "And", fits, divides));
+    String chunksOfGroup = b.op("group_chunks", "Where", isExact, dividing, even);
+    String groups = b.ceilDiv("groups", all, chunksOfGroup);
+    String chunks = b.op("padded_chunks", "Mul", groups, chunksOfGroup);
+    String missing = b.op("missing_tokens", "Sub", b.op("padded_tokens", "Mul", chunks, tokensOfChunk), tokens);
+    return List.of(b.cast("exact_number", isExact, DataType.INT64), tokens, chunks, tokensOfChunk, groups, chunksOfGroup, missing);
   }
 
   /**
    * The largest number up to {@code most} and {@code limit} that divides {@code number}.
    *
-   * @param number and limit tensors of one element, the latter perhaps null
-   * @return a tensor [1]
+   * @param number [.., 1]
+   * @param limit of the same shape, or null
+   * @return a tensor of the same shape
    */
   static String largestDivisor(FunctionBody b, String name, String number, long most, String limit) {
     String candidates = b.op(name + "_candidates", "Range", b.scalar(1), b.scalar(most + 1), b.scalar(1));
@@ -83,13 +117,13 @@ final class ChunkNodes {
     if (limit != null) {
       divides = b.op(name + "_divide_and_fit", "And", divides, b.op(name + "_fit", "Not", b.op(name + "_too_many", "Greater", candidates, limit)));
     }
-    return b.op(name + "_largest", "ReduceMax", b.op(name + "_divisors", "Where", divides, candidates, b.vector(1)));
+    return b.reduceMax(name + "_largest", b.op(name + "_divisors", "Where", divides, candidates, b.vector(1)), -1);
   }
 
   /** Views of the tensors of one head. */
   static final class Head {
-    /** How many tensors of the chunks it takes. */
-    static final int NUMBER = 8;
+    /** How many tensors it takes. */
+    static final int NUMBER = FOR_HEAD.size();
 
     private final String exact;
     private final String tokens;
@@ -103,7 +137,7 @@ final class ChunkNodes {
 
     /**
      * @param b the body that takes a head
-     * @param given its slices of what {@link ChunkNodes#repeated} gave
+     * @param given its slices of what {@link ChunkNodes#forHeads} gave
      */
     Head(FunctionBody b, List<String> given) {
       exact = b.asScalar("exact", b.cast("is_exact", given.get(0), DataType.BOOL));

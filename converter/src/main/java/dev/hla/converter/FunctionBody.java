@@ -252,6 +252,21 @@ final class FunctionBody {
     return op(name, "Cast", List.of(integer("to", type.getNumber())), input);
   }
 
+  /** Parts of a tensor along an axis, of the sizes given. */
+  List<String> split(String name, String input, long axis, long... sizes) {
+    List<String> names = Arrays.stream(sizes).mapToObj(size -> name).toList();
+    return opset < 13
+        ? ops(names, "Split", List.of(integer("axis", axis), integers("split", sizes)), input)
+        : ops(names, "Split", List.of(integer("axis", axis)), input, table(name + "_sizes", sizes));
+  }
+
+  /** The largest along an axis, which stays with size 1. */
+  String reduceMax(String name, String input, long axis) {
+    return opset < 18
+        ? op(name, "ReduceMax", List.of(integers("axes", axis)), input)
+        : op(name, "ReduceMax", input, vector(axis));
+  }
+
   /** Product along an axis, which stays with size 1. */
   String reduceProduct(String name, String input, long axis) {
     return opset < 18
