@@ -1,7 +1,9 @@
 package dev.hla.converter;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
+import java.util.stream.IntStream;
 
 /**
  * How products are formed of the features of given ranks and powers. Factors of rank above 1 enter the products; those of
@@ -28,8 +30,19 @@ public record Formation(int width, List<Monomials> factors, List<Integer> gates)
   /** What the nodes that form products depend on: formations that agree in it differ only in numbers. */
   record Structure(Way way, List<Integer> powers, boolean gated, boolean severalGates) {}
 
-  /** How the products of a spec are formed. */
+  /** Most products that are written down one by one. */
+  private static final long MAX_PRODUCTS = 1 << 20;
+
+  /**
+   * How the products of a spec are formed.
+   *
+   * @throws HlaException if they are more than plain nodes can list
+   */
   public static Formation of(RankSpec spec) {
+    if (spec.products() > MAX_PRODUCTS) {
+      throw new HlaException("ranks " + spec + " make " + spec.products() + " products; plain nodes, and the function that every converted file has, take "
+          + MAX_PRODUCTS + " at most: use smaller ranks or powers");
+    }
     List<Monomials> factors = new ArrayList<>();
     List<Integer> gates = new ArrayList<>();
     int[] ranks = spec.ranks();
@@ -53,6 +66,16 @@ public record Formation(int width, List<Monomials> factors, List<Integer> gates)
   /** D, the number of products. */
   public int count() {
     return factors.stream().mapToInt(Monomials::count).reduce(1, (a, b) -> a * b);
+  }
+
+  /** The columns that each of the D products multiplies, gates first. */
+  public List<int[]> products() {
+    List<int[]> products = List.of(gates.stream().mapToInt(Integer::intValue).toArray());
+    for (Monomials factor : factors) {
+      products = products.stream().flatMap(before -> factor.choices().stream().map(choice ->
+          IntStream.concat(Arrays.stream(before), Arrays.stream(choice)).toArray())).toList();
+    }
+    return products;
   }
 
   /** Multinomial weight of each of the D products. */

@@ -1,12 +1,14 @@
 package dev.hla.converter;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import dev.hla.onnx.FunctionProto;
 import dev.hla.onnx.NodeProto;
 import dev.hla.onnx.TensorProto.DataType;
 import java.util.List;
 import java.util.Set;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -23,5 +25,11 @@ class HadamardFunctionTest {
       assertEquals(List.of(), function.getNodeList().stream().filter(n -> n.getOutputList().contains("")).map(NodeProto::getOpType).toList(),
           function.getName());
     }
+  }
+
+  @Test
+  void moreProductsThanAFileCanListAreRefused() {
+    assertEquals("ranks 100^4,2 make 8842550 products; plain nodes, and the function that every converted file has, take 1048576 at most: use smaller ranks or powers",
+        assertThrows(HlaException.class, () -> HadamardFunction.core(17, DataType.FLOAT, Set.of(RankSpec.parse("100^4,2")))).getMessage());
   }
 }

@@ -1,7 +1,9 @@
 package dev.hla.runtime;
 
-import java.util.ArrayList;
+import dev.hla.converter.Formation;
+import dev.hla.converter.RankSpec;
 import java.util.List;
+import java.util.stream.IntStream;
 
 /**
  * The denominators of a Hadamard attention site, one a query: sum over the keys of prod_f (q_f, k_f)^p_f, plus epsilon.
@@ -24,7 +26,7 @@ public record Denominators(double smallest, double relative, long negative, long
    * @param key [B, H, M, R]
    */
   public static Denominators of(Tensor query, Tensor key, int[] ranks, int[] powers, double epsilon) {
-    List<Monomial> monomials = monomials(ranks, powers);
+    List<Monomial> monomials = monomials(new RankSpec(ranks, powers));
     int width = query.dim(3);
     int queries = query.dim(2);
     int keys = key.dim(2);
@@ -110,52 +112,13 @@ public record Denominators(double smallest, double relative, long negative, long
   }
 
   /** The expanded product of powers, or null where it has too many terms. */
-  private static List<Monomial> monomials(int[] ranks, int[] powers) {
-    List<Monomial> all = List.of(new Monomial(new int[0], 1));
-    int start = 0;
-    for (int f = 0; f < ranks.length; f++) {
-      List<Monomial> factor = new ArrayList<>();
-      if (!power(start, start + ranks[f], powers[f], new int[powers[f]], 0, factor)
-          || (long) all.size() * factor.size() > MAX_STATE) {
-        return null;
-      }
-      List<Monomial> products = new ArrayList<>();
-      for (Monomial a : all) {
-        for (Monomial b : factor) {
-          int[] features = java.util.Arrays.copyOf(a.feature, a.feature.length + b.feature.length);
-          System.arraycopy(b.feature, 0, features, a.feature.length, b.feature.length);
-          products.add(new Monomial(features, a.weight * b.weight));
-        }
-      }
-      all = products;
-      start += ranks[f];
+  private static List<Monomial> monomials(RankSpec spec) {
+    if (spec.products() > MAX_STATE) {
+      return null;
     }
-    return all;
-  }
-
-  /** Non-decreasing choices of {@code chosen.length} features in from..to; false where there are too many. */
-  private static boolean power(int from, int to, int power, int[] chosen, int filled, List<Monomial> into) {
-    if (filled == power) {
-      into.add(new Monomial(chosen.clone(), orders(chosen)));
-      return into.size() <= MAX_STATE;
-    }
-    for (int feature = from; feature < to; feature++) {
-      chosen[filled] = feature;
-      if (!power(feature, to, power, chosen, filled + 1, into)) {
-        return false;
-      }
-    }
-    return true;
-  }
-
-  /** In how many orders the same features can be chosen: n! over the factorials of how often each comes. */
-  private static double orders(int[] chosen) {
-    double orders = 1;
-    int run = 0;
-    for (int i = 0; i < chosen.length; i++) {
-      run = i > 0 && chosen[i] == chosen[i - 1] ? run + 1 : 1;
-      orders = orders * (i + 1) / run;
-    }
-    return orders;
+    Formation formation = Formation.of(spec);
+    List<int[]> products = formation.products();
+    float[] weights = formation.weights();
+    return IntStream.range(0, weights.length).mapToObj(i -> new Monomial(products.get(i), weights[i])).toList();
   }
 }
