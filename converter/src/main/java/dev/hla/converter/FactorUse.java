@@ -14,12 +14,11 @@ public record FactorUse(RankSpec ranks, String activations) {
   /**
    * What a node of domain ai.hla says.
    *
-   * @throws HlaException if its ranks or powers break a limit of the operator
+   * @throws HlaException naming the node, if its ranks or powers break a limit of the operator
    */
   public static FactorUse of(NodeProto node) {
-    int[] ranks = integers(node, "ranks");
     try {
-      return new FactorUse(new RankSpec(ranks, integers(node, "powers")), text(node, "activations"));
+      return new FactorUse(new RankSpec(integers(node, "ranks"), integers(node, "powers")), text(node, "activations"));
     } catch (HlaException e) {
       throw new HlaException("node '" + node.getName() + "': " + e.getMessage(), e);
     }
@@ -27,7 +26,12 @@ public record FactorUse(RankSpec ranks, String activations) {
 
   private static int[] integers(NodeProto node, String attribute) {
     return node.getAttributeList().stream().filter(a -> a.getName().equals(attribute))
-        .map(AttributeProto::getIntsList).flatMap(List::stream).mapToInt(Math::toIntExact).toArray();
+        .map(AttributeProto::getIntsList).flatMap(List::stream).mapToInt(each -> {
+          if (each != each.intValue()) {
+            throw new HlaException("attribute " + attribute + " has " + each + ", which is beyond any that the operator takes");
+          }
+          return each.intValue();
+        }).toArray();
   }
 
   static String text(NodeProto node, String attribute) {

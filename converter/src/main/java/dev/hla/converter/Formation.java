@@ -15,6 +15,9 @@ import java.util.stream.IntStream;
  * @param gates column of each gate, as often as its power says
  */
 public record Formation(int width, List<Monomials> factors, List<Integer> gates) {
+  /** Most products that are written down one by one. */
+  private static final long MAX_PRODUCTS = 1 << 20;
+
   /** What the last multiplication, which is over the most numbers by far, multiplies. */
   enum Way {
     /** Nothing: one factor of power 1 and no gate, whose features are the products. */
@@ -29,9 +32,6 @@ public record Formation(int width, List<Monomials> factors, List<Integer> gates)
 
   /** What the nodes that form products depend on: formations that agree in it differ only in numbers. */
   record Structure(Way way, List<Integer> powers, boolean gated, boolean severalGates) {}
-
-  /** Most products that are written down one by one. */
-  private static final long MAX_PRODUCTS = 1 << 20;
 
   /**
    * How the products of a spec are formed.

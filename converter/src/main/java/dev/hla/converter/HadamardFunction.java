@@ -9,9 +9,9 @@ import dev.hla.onnx.NodeProto;
 import dev.hla.onnx.OperatorSetIdProto;
 import dev.hla.onnx.TensorProto.DataType;
 import java.util.Arrays;
+import java.util.Collection;
 import java.util.List;
 import java.util.OptionalInt;
-import java.util.Set;
 import java.util.function.Function;
 import java.util.stream.Stream;
 
@@ -77,10 +77,10 @@ public final class HadamardFunction {
    * @param opset the version of the ONNX operators that the model imports: ONNX Runtime inlines the body before it
    *     looks operators up, and then takes the model's version for them whatever the function says
    * @param type type of the tensors; from opset 15 on the body serves every type and this does not count
-   * @param ranks ranks and powers of every node that is to use it; another node gets no result, or a wrong one
-   * @throws HlaException if the opset is older than {@link #MIN_OPSET}
+   * @param ranks ranks and powers of every node that is to use it, one or more; another node gets no result, or a wrong one
+   * @throws HlaException if the opset is older than {@link #MIN_OPSET}, there are no ranks, or some make more than 2^20 products
    */
-  public static FunctionProto core(long opset, DataType type, Set<RankSpec> ranks) {
+  public static FunctionProto core(long opset, DataType type, Collection<RankSpec> ranks) {
     FunctionBody body = new FunctionBody(opset, "query_features", "key_features", "value", "output");
     new HadamardFunction(CORE, opset, type, body).coreNodes(ranks, false);
     return function(CORE, opset, body)
@@ -99,9 +99,9 @@ public final class HadamardFunction {
    * @param opset the version of the ONNX operators that the model imports, as for {@link #core}
    * @param type type of the tensors but the states, as for {@link #core}
    * @param ranks as for {@link #core}
-   * @throws HlaException if the opset is older than {@link #MIN_OPSET}
+   * @throws HlaException as {@link #core}
    */
-  public static FunctionProto streaming(long opset, DataType type, Set<RankSpec> ranks) {
+  public static FunctionProto streaming(long opset, DataType type, Collection<RankSpec> ranks) {
     FunctionBody body =
         new FunctionBody(opset, "query_features", "key_features", "value", "state", "output", "next_state");
     new HadamardFunction(STREAMING, opset, type, body).coreNodes(ranks, true);
@@ -123,7 +123,7 @@ public final class HadamardFunction {
    * @param opset the version of the ONNX operators that the model imports, as for {@link #core}
    * @param type type of the tensors, as for {@link #core}
    * @param uses how the file uses it; a node without a mask does with the body for masks, too, at the cost of a product
-   * @throws HlaException if the opset is older than {@link #MIN_OPSET} or an activation is not known
+   * @throws HlaException as {@link #core}, or if an activation is not known or not one for each factor
    */
   public static FunctionProto fused(long opset, DataType type, FusedUses uses) {
     List<String> inputs = uses.masked() ? Stream.concat(FUSED_INPUTS.stream(), Stream.of(KEY_MASK)).toList() : FUSED_INPUTS;
@@ -158,8 +158,11 @@ public final class HadamardFunction {
         .addOpsetImport(OperatorSetIdProto.newBuilder().setDomain("").setVersion(Math.max(opset, CONSTANT_OPSET)));
   }
 
-  private void coreNodes(Set<RankSpec> ranks, boolean streaming) {
-    Variants<FactorUse> variants = FactorVariants.of(f, ranks.stream().map(each -> new FactorUse(each, "")).toList());
+  private void coreNodes(Collection<RankSpec> ranks, boolean streaming) {
+    if (ranks.isEmpty()) {
+      throw new HlaException("no ranks given: a function is made for the ranks and powers of the nodes that use it");
+    }
+    Variants<FactorUse> variants = FactorVariants.of(f, ranks.stream().distinct().map(each -> new FactorUse(each, "")).toList());
     String queryShape = f.op("query_shape", "Shape", "query_features");
     String valueShape = f.op("value_shape", "Shape", "value");
     Sizes sizes = new Sizes(

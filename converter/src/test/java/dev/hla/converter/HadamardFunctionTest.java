@@ -28,6 +28,12 @@ class HadamardFunctionTest {
   }
 
   @Test
+  void aFunctionForNoNodesIsRefused() {
+    assertEquals("no ranks given: a function is made for the ranks and powers of the nodes that use it",
+        assertThrows(HlaException.class, () -> HadamardFunction.streaming(17, DataType.FLOAT, Set.of())).getMessage());
+  }
+
+  @Test
   void moreProductsThanAFileCanListAreRefused() {
     assertEquals("ranks 100^4,2 make 8842550 products; plain nodes, and the function that every converted file has, take 1048576 at most: use smaller ranks or powers",
         assertThrows(HlaException.class, () -> HadamardFunction.core(17, DataType.FLOAT, Set.of(RankSpec.parse("100^4,2")))).getMessage());

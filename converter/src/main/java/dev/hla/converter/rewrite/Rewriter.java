@@ -6,7 +6,6 @@ import dev.hla.converter.FusedUses;
 import dev.hla.converter.HadamardFunction;
 import dev.hla.converter.HlaException;
 import dev.hla.converter.OnnxModel;
-import dev.hla.converter.RankSpec;
 import dev.hla.converter.ToolkitVersion;
 import dev.hla.converter.graph.Graph;
 import dev.hla.converter.graph.Node;
@@ -25,12 +24,10 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.IdentityHashMap;
-import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
-import java.util.stream.Collectors;
 
 /**
  * Applies a {@link Plan}: chosen sites become Hadamard linear attention, everything else stays as it is, down to the
@@ -133,15 +130,24 @@ public final class Rewriter {
     out.setIrVersion(Math.max(HadamardFunction.MIN_IR_VERSION, out.getIrVersion()));
     importDomain(out);
     TensorProto.DataType type = commonType(plan);
-    // A body is made for the nodes of its file, so one from an earlier conversion gives way.
-    if (operators.contains(HadamardFunction.CORE)) {
-      Set<RankSpec> ranks = nodes(out, HadamardFunction.CORE).stream().map(n -> FactorUse.of(n).ranks()).collect(Collectors.toCollection(LinkedHashSet::new));
-      replaceFunction(out, HadamardFunction.core(model.opset(""), type, ranks));
-    }
-    if (operators.contains(HadamardFunction.FUSED)) {
-      replaceFunction(out, HadamardFunction.fused(model.opset(""), type, FusedUses.of(nodes(out, HadamardFunction.FUSED))));
-    }
+    functions(out, type).forEach(function -> replaceFunction(out, function));
     return new OnnxModel(model.path(), out.build());
+  }
+
+  /** Those that the new nodes need, made for all nodes of the file: those of an earlier conversion give way to them. */
+  private List<FunctionProto> functions(ModelProto.Builder out, TensorProto.DataType type) {
+    try {
+      List<FunctionProto> functions = new ArrayList<>();
+      if (operators.contains(HadamardFunction.CORE)) {
+        functions.add(HadamardFunction.core(model.opset(""), type, nodes(out, HadamardFunction.CORE).stream().map(n -> FactorUse.of(n).ranks()).toList()));
+      }
+      if (operators.contains(HadamardFunction.FUSED)) {
+        functions.add(HadamardFunction.fused(model.opset(""), type, FusedUses.of(nodes(out, HadamardFunction.FUSED))));
+      }
+      return functions;
+    } catch (HlaException e) {
+      throw new HlaException(model.path() + ": " + e.getMessage(), e);
+    }
   }
 
   /** The producer is who wrote the file; who wrote the original stays in its metadata. */
