@@ -23,6 +23,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.Set;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.parallel.Execution;
@@ -193,16 +194,19 @@ class FusedFunctionTest {
         : new FusedUses(List.of(use("9,8,1,1,1", "exp,relu,relu,relu,relu"), new FactorUse(own.ranks(), "exp" + ",exp".repeat(c.ranks().length - 1)),
             own, use("64", "softplus"), use("16^2", "identity"), use("6^3,1", "softplus,exp")), Set.of("BHND", "BNHD"), true);
     List<String> given = tensors.containsKey(MASK) ? Stream.concat(INPUTS.stream(), Stream.of(MASK)).toList() : INPUTS;
-    byte[] model = new OneNodeModel(HadamardFunction.FUSED, given).floats(MASK)
+    OneNodeModel node = new OneNodeModel(HadamardFunction.FUSED, given).floats(MASK)
         .opset(opset).type(type)
         .attribute("ranks", c.ranks()).attribute("powers", c.powers()).attribute("epsilon", epsilon)
         .attribute("activations", c.activations())
         .attribute("layout", layoutOfNode)
         .integer("num_heads", c.heads())
-        .function(HadamardFunction.fused(opset, type, uses))
-        .bytes();
+        .function(HadamardFunction.fused(opset, type, uses));
+    if (!alone) {
+      // As in exporters' files: from a branch for another node the runtime must not infer what contradicts the shapes.
+      given.forEach(each -> node.shape(each, Arrays.stream(shape(c, layout, each, tensors.get(each))).mapToObj(Long::toString).collect(Collectors.joining(" "))));
+    }
     Map<String, OnnxTensor> inputs = new LinkedHashMap<>();
-    try (OrtSession session = OrtEnvironment.getEnvironment().createSession(model)) {
+    try (OrtSession session = OrtEnvironment.getEnvironment().createSession(node.bytes())) {
       for (String each : given) {
         inputs.put(each, tensor(c, layout, precision, each, tensors.get(each)));
       }
@@ -218,26 +222,37 @@ class FusedFunctionTest {
   }
 
   private static OnnxTensor tensor(Case c, Layout layout, Precision precision, String name, float[] values) throws OrtException {
+    Precision own = name.equals(MASK) ? Precision.FLOAT32 : precision;
+    if (layout == Layout.HEADS_FIRST || !List.of("query", "key", "value").contains(name)) {
+      return Tensors.of(own, values, shape(c, layout, name, values));
+    }
+    double[] swapped = HadamardReference.swapTokensAndHeads(c.batch(), c.heads(), tokens(c, name), width(c, name), doubles(values));
+    float[] laidOut = new float[swapped.length];
+    for (int i = 0; i < swapped.length; i++) {
+      laidOut[i] = (float) swapped[i];
+    }
+    return Tensors.of(own, laidOut, shape(c, layout, name, values));
+  }
+
+  private static long[] shape(Case c, Layout layout, String name, float[] values) {
     if (name.equals(MASK)) {
-      return Tensors.of(Precision.FLOAT32, values, c.keys() == 0 ? c.batch() : values.length / c.keys(), c.keys());
+      return new long[] {c.keys() == 0 ? c.batch() : values.length / c.keys(), c.keys()};
     }
     if (name.endsWith("_weight")) {
-      return Tensors.of(precision, values, c.heads(), c.headDim(), c.width());
+      return new long[] {c.heads(), c.headDim(), c.width()};
     }
     if (name.endsWith("_bias")) {
-      return Tensors.of(precision, values, c.heads(), c.width());
+      return new long[] {c.heads(), c.width()};
     }
-    int tokens = name.equals("query") ? c.queries() : c.keys();
-    int width = name.equals("value") ? c.valueDim() : c.headDim();
-    float[] laidOut = values;
-    if (layout != Layout.HEADS_FIRST) {
-      double[] swapped = HadamardReference.swapTokensAndHeads(c.batch(), c.heads(), tokens, width, doubles(values));
-      laidOut = new float[swapped.length];
-      for (int i = 0; i < swapped.length; i++) {
-        laidOut[i] = (float) swapped[i];
-      }
-    }
-    return Tensors.of(precision, laidOut, shape(c, layout, name, tokens, width));
+    return shape(c, layout, name, tokens(c, name), width(c, name));
+  }
+
+  private static int tokens(Case c, String name) {
+    return name.equals("query") ? c.queries() : c.keys();
+  }
+
+  private static int width(Case c, String name) {
+    return name.equals("value") ? c.valueDim() : c.headDim();
   }
 
   private static long[] shape(Case c, Layout layout, String name, int tokens, int width) {
