@@ -16,6 +16,7 @@ import dev.hla.onnx.ModelProto;
 import dev.hla.onnx.NodeProto;
 import dev.hla.runtime.Tensor;
 import dev.hla.testdata.HadamardReference;
+import dev.hla.testdata.Precision;
 import dev.hla.testdata.SiteReference;
 import dev.hla.testdata.graph.AttentionForm;
 import dev.hla.testdata.graph.AttentionModel;
@@ -54,25 +55,56 @@ class SoftplusTest {
   }
 
   private static ModelProto converted(SiteMaps maps, Lowering lowering) {
-    return Rewriter.rewrite(SOURCE, new Plan(List.of(new Choice(SITE, maps, true)), List.of()), lowering).model().proto();
+    return converted(SOURCE, SITE, maps, lowering);
   }
 
-  @Test
-  void nodesAreExactFromMinus60To60() {
-    float[] z = new float[1201];
-    for (int i = 0; i < z.length; i++) {
-      z[i] = -60 + i / 10f;
+  private static ModelProto converted(OnnxModel source, AttentionSite site, SiteMaps maps, Lowering lowering) {
+    return Rewriter.rewrite(source, new Plan(List.of(new Choice(site, maps, true)), List.of()), lowering).model().proto();
+  }
+
+  /** z from first on, a step apart. */
+  private static float[] steps(float first, float step, int count) {
+    float[] z = new float[count];
+    for (int i = 0; i < count; i++) {
+      z[i] = first + step * i;
     }
-    ModelProto converted = converted(maps(z, 0), Lowering.CORE);
+    return z;
+  }
+
+  private static double softplus(double z) {
+    return Math.max(z, 0) + Math.log1p(Math.exp(-Math.abs(z)));
+  }
+
+  /** The features of all tokens for z, as nodes make them. */
+  private static float[] made(AttentionModel model, float[] z) {
+    OnnxModel source = Conversion.inMemory(model.model());
+    ModelProto converted = converted(source, AttentionFinder.find(source).sites().get(0), maps(z, 0), Lowering.CORE);
     List<NodeProto> nodes = converted.getGraph().getNodeList();
     assertTrue(nodes.stream().noneMatch(n -> n.getOpType().equals("Softplus")), "the operator itself is not exact in other runtimes");
     String features = nodes.stream().map(n -> n.getOutput(0)).filter(o -> o.endsWith("/query_softplus")).findFirst().orElseThrow();
-    Map<String, Tensor> inputs = Conversion.tensors(MODEL.inputs(AttentionSpec.FIRST, 1).feeds());
-    float[] made = Conversion.run(FormMatrixTest.withOutput(converted, features), inputs, false, List.of(features)).get(features).floats();
+    Map<String, Tensor> inputs = Conversion.tensors(model.inputs(AttentionSpec.FIRST, 1).feeds());
+    return Conversion.run(FormMatrixTest.withOutput(converted, features), inputs, false, List.of(features)).get(features).floats();
+  }
+
+  @Test
+  void nodesAreExactFromMinus86To120() {
+    float[] z = steps(-86, 0.1f, 2061);
+    float[] made = made(MODEL, z);
     for (int i = 0; i < made.length; i++) {
       float x = z[i % z.length];
-      double expected = Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs((double) x)));
-      assertEquals(1, made[i] / expected, 5e-7, "softplus of " + x);
+      assertEquals(1, made[i] / softplus(x), 5e-7, "softplus of " + x);
+    }
+  }
+
+  /** In float16 exp is infinite from 11.1 on, and numbers are 6e-8 apart near 0. */
+  @Test
+  void nodesOfFloat16AreAsExactAsFloat16() {
+    float[] z = steps(-20, 0.125f, 321);
+    float[] made = made(AttentionModel.of(AttentionSpec.of(AttentionForm.MANUAL_TIMES).with(Precision.FLOAT16)), z);
+    for (int i = 0; i < made.length; i++) {
+      float x = z[i % z.length];
+      double expected = softplus(x);
+      assertEquals(expected, made[i], Math.max(0x1p-11 * expected, 0x1p-25) * 1.001, "softplus of " + x);
     }
   }
 

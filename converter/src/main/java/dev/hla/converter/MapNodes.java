@@ -92,7 +92,7 @@ final class MapNodes {
       // Relu would make 0 of NaN.
       case RELU -> b.op(name, "Where", b.op(name + "_is_negative", "Less", z, f.scalar(0f)), f.scalar(0f), z);
       case EXP -> b.op(name, "Exp", z);
-      case SOFTPLUS -> Softplus.of(z, f.scalar(1f), name, (op, gives, inputs) -> b.op(gives, op, inputs));
+      case SOFTPLUS -> Softplus.of(z, f::scalar, name, (op, gives, inputs) -> b.op(gives, op, inputs));
       case SOFTMAX -> throw new IllegalArgumentException(name);
     };
   }

@@ -82,10 +82,19 @@ final class FeatureEmitter {
     String gives = side + "_" + kind.word();
     return switch (kind) {
       case IDENTITY -> z;
-      case SOFTPLUS -> Softplus.of(z, out.reals(gives + ".one", type, new float[] {1f}), gives, (op, name, inputs) -> out.node(op, name, List.of(inputs)));
+      case SOFTPLUS -> softplus(z, gives, type);
       case RELU -> out.node("Relu", gives, List.of(z));
       case EXP -> out.node("Exp", gives, List.of(z));
       case SOFTMAX -> out.node("Softmax", gives, List.of(z), Emitter.integer("axis", 3));
     };
+  }
+
+  /** In float whatever the type: its terms overflow float16 where the result does not. */
+  private String softplus(String z, String gives, int type) {
+    boolean narrow = type != DataType.FLOAT_VALUE;
+    String in = narrow ? out.cast(z, DataType.FLOAT_VALUE, gives + "_of") : z;
+    String result = Softplus.of(in, number -> out.reals(gives + "." + number, DataType.FLOAT_VALUE, new float[] {number}),
+        narrow ? gives + "_float" : gives, (op, name, inputs) -> out.node(op, name, List.of(inputs)));
+    return narrow ? out.cast(result, type, gives) : result;
   }
 }
