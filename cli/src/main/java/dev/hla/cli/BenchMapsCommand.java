@@ -19,8 +19,8 @@ import picocli.CommandLine.Parameters;
 
 /** Families of feature maps beside each other. */
 @Command(name = "maps", description = {
-    "Fits families of feature maps to a model's attention and prints the error of each, site by site, on held-out inputs:",
-    "plain linear attention (one factor), products of factors, and squares, with the size D of their state.",
+    "Fits families of feature maps to a model's attention and prints the error of each, site by site, on held-out inputs: "
+        + "plain linear attention (one factor), products of factors, and squares, with the size D of their state.",
     "Exit code 3 where plain linear attention is better at a site than every product of the same state or a smaller one."})
 final class BenchMapsCommand extends Verb {
   @Parameters(paramLabel = "MODEL", description = "the original model")

@@ -18,10 +18,11 @@ import picocli.CommandLine.Option;
 
 /** Measures one attention in every form. */
 @Command(name = "op", description = {
-    "Measures Hadamard linear attention (hadamard: on features, fused: with its feature maps), the functions that stand for both",
-    "in a file where the library is not registered (hadamard_function, fused_function), and the softmax attentions of ONNX Runtime",
-    "(mha: com.microsoft MultiHeadAttention, attention: ai.onnx Attention, softmax: MatMul-Softmax-MatMul), taking",
-    "turns, beside the multiply-add peak of the same threads. Softmax stops where a run would take over a minute."})
+    "Measures Hadamard linear attention (hadamard: on features, fused: with its feature maps), the functions that stand for both "
+        + "in a file where the library is not registered (hadamard_function, fused_function), and the softmax attentions of ONNX Runtime "
+        + "(mha: com.microsoft MultiHeadAttention, attention: ai.onnx Attention, softmax: MatMul-Softmax-MatMul), taking "
+        + "turns, beside the multiply-add peak of the same threads.",
+    "Softmax stops where a run would take over a minute."})
 final class BenchOpCommand extends Verb {
   private static final List<ElementType> TYPES = List.of(ElementType.FLOAT32, ElementType.FLOAT16, ElementType.BFLOAT16);
   private static final int MOST_TOKENS = 1 << 24;

@@ -14,8 +14,8 @@ import picocli.CommandLine.Option;
 
 /** Shows the whole path on a real model. */
 @Command(name = "demo", description = {
-    "Inspects, converts and verifies a small trained video model, samples the same prompts with the original and the",
-    "converted model, times both, and writes one self-contained page that shows it all."})
+    "Inspects, converts, verifies and samples a small trained video model, and shows it all on one page.",
+    "The same prompts are sampled with the original and the converted model, and both are timed. The page needs nothing beside it."})
 final class DemoCommand extends Verb {
   private static final String DEFAULT_FOLDER = "out/demo";
   private static final int SHEET_SCALE = 6;

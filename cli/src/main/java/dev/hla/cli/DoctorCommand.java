@@ -13,8 +13,9 @@ import picocli.CommandLine.Option;
 
 /** Says what runs here, how fast a way, and what is missing. */
 @Command(name = "doctor", description = {
-    "Says what this machine can run models on: ONNX Runtime, processor, operator library and which kernel it takes, GPU,",
-    "which hosts here find the library, and what is missing for more. Exit code 3 where the operator library does not load.",
+    "Says what this machine can run models on: ONNX Runtime, processor, operator library and which kernel it takes, GPU, "
+        + "which hosts here find the library, and what is missing for more.",
+    "Exit code 3 where the operator library does not load.",
     "With --error, says what an error of ONNX Runtime means and what to do; exit code 3 where it is not a known one."})
 final class DoctorCommand extends Verb {
   /** What --json prints. */

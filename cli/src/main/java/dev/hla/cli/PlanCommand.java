@@ -28,9 +28,9 @@ import picocli.CommandLine.Parameters;
 
 /** Chooses sites and maps under a budget. */
 @Command(name = "plan", description = {
-    "Fits several choices of maps to each site, measures the error and the time of each, and chooses the best set under a budget",
-    "(--convert, --speedup, --max-error, or several). Writes the plan, and its maps beside it, for convert --plan. Interrupted, it goes",
-    "on from where it was when started again with the same options."})
+    "Fits several choices of maps to each site, measures the error and the time of each, and chooses the best set under a budget.",
+    "The budget is --convert, --speedup, --max-error, or several of them. Writes the plan, and its maps beside it, for convert --plan.",
+    "Interrupted, it goes on from where it was when started again with the same options."})
 final class PlanCommand extends Verb {
   private static final List<String> CHOICES = List.of("11^2,1", "8^2,3^2,1", "8^2,4^2,1", "16,16,1:softmax+64", "32,32,1:softmax+64");
 

@@ -33,8 +33,9 @@ import picocli.CommandLine.Parameters;
 
 /** What maps are worth, in one document and one page. */
 @Command(name = "report", description = {
-    "Measures what feature maps are worth: the error of each attention, against plain linear attention of the same size and the",
-    "mean of the values; the error of the model's output over time; and clips of both models from the same noise, side by side.",
+    "Measures what feature maps are worth, attention by attention, in the model's output and in sampled clips.",
+    "That is the error of each attention, against plain linear attention of the same size and the mean of the values; the error of the "
+        + "model's output over time; and clips of both models from the same noise, side by side.",
     "Writes report.json and report.html, which needs nothing beside it."})
 final class ReportCommand extends Verb {
   private static final List<Float> TIMES = List.of(0.05f, 0.1f, 0.25f, 0.4f, 0.55f, 0.7f, 0.85f, 0.95f);
