@@ -54,9 +54,7 @@ class FusedKernel : public Node {
     expect(6, key_bias.dims, {q.heads, features()});
     const Tensor mask = optional_input(api(), context, kMask);
     const Dims& mask_dims = mask.dims;
-    // A mask of no keys has no memory either.
-    const bool masked = mask.data != nullptr;
-    if (masked && (mask_dims.size() != 2 || (mask_dims[0] != 1 && mask_dims[0] != k.batch) || (mask_dims[1] != 1 && mask_dims[1] != k.tokens))) {
+    if (mask.there && (mask_dims.size() != 2 || (mask_dims[0] != 1 && mask_dims[0] != k.batch) || (mask_dims[1] != 1 && mask_dims[1] != k.tokens))) {
       fail(kInputNames[kMask], to_string({k.batch, k.tokens}) + ", or 1 in place of a size, to fit key", mask_dims);
     }
 
@@ -75,7 +73,7 @@ class FusedKernel : public Node {
     problem.output = view(result.data, {q.batch, q.heads, q.tokens, v.width});
     problem.query_map = {query_weight.data, query_bias.data, q.width, &activations_};
     problem.key_map = {key_weight.data, key_bias.data, k.width, &activations_};
-    if (masked) {
+    if (mask.there) {
       problem.key_mask = {static_cast<const float*>(mask.data), mask_dims[0] == 1 ? 0 : mask_dims[1], mask_dims[1] == 1 ? 0 : 1,
                           1.0f / static_cast<float>(degree_)};
     }
@@ -127,6 +125,7 @@ class FusedKernel : public Node {
   }
 
   void check_rank(size_t i, const Dims& dims) const {
+    if (i < 2 && !dims.empty() && dims.back() == 0) fail(kInputNames[i], "a last dimension from 1", dims);
     if (i > 2) {
       const bool weight = i % 2 == 1;
       if (dims.size() != (weight ? 3u : 2u)) {

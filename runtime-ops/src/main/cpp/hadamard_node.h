@@ -2,6 +2,7 @@
 // and the callbacks that differ in nothing but the kernel's class.
 #pragma once
 
+#include <cmath>
 #include <memory>
 #include <string>
 
@@ -18,7 +19,9 @@ class HadamardNode {
         what_(node.what()),
         element_(element_of(type)),
         plan_(make_plan(node)),
-        epsilon_(node.real("epsilon")) {}
+        epsilon_(node.real("epsilon")) {
+    if (!std::isfinite(epsilon_)) node.fail("attribute epsilon: expected a finite number, came " + std::to_string(epsilon_));
+  }
 
   const ort::Api* api() const { return api_; }
   int64_t features() const { return plan_.features(); }
@@ -72,12 +75,12 @@ TypedOp make_typed_op(ort::ElementType type) {
   op.CreateKernelV2 = [](const ort::CustomOp* self, const ort::Api* api, const ort::KernelInfo* info, void** kernel) {
     return guard(api, [&] {
       const NodeInfo node(api, info, OpKernel::kName);
-      *kernel = std::make_unique<OpKernel>(api, node, static_cast<const TypedOp*>(self)->type).release();
+      for_node(node.what(), [&] { *kernel = std::make_unique<OpKernel>(api, node, static_cast<const TypedOp*>(self)->type).release(); });
     });
   };
   op.KernelComputeV2 = [](void* kernel, ort::KernelContext* context) {
     const auto& self = *static_cast<const OpKernel*>(kernel);
-    return guard(self.api(), [&] { self.compute(context); });
+    return guard(self.api(), [&] { for_node(self.what(), [&] { self.compute(context); }); });
   };
   op.KernelDestroy = [](void* kernel) { delete static_cast<OpKernel*>(kernel); };
   // Both operators: the query's shape with the value's width.

@@ -1,5 +1,6 @@
 #include "monomials.h"
 
+#include <cmath>
 #include <stdexcept>
 #include <string>
 
@@ -17,7 +18,8 @@ std::string list(const std::vector<int64_t>& values) {
   return text + "]";
 }
 
-void check(const std::vector<int64_t>& ranks, const std::vector<int64_t>& powers) {
+// D.
+int64_t checked_size(const std::vector<int64_t>& ranks, const std::vector<int64_t>& powers) {
   if (ranks.empty() || static_cast<int64_t>(ranks.size()) > kMaxFactors) {
     throw std::invalid_argument("attribute ranks: expected 1 to 8 factors, came " + list(ranks));
   }
@@ -34,7 +36,7 @@ void check(const std::vector<int64_t>& ranks, const std::vector<int64_t>& powers
     }
     if (ranks[f] == 1) continue;
     degree += powers[f];
-    for (int64_t k = 0; k < powers[f]; ++k) size = size * static_cast<double>(ranks[f] + k) / static_cast<double>(k + 1);
+    for (int64_t k = 0; k < powers[f]; ++k) size = size * (static_cast<double>(ranks[f]) + static_cast<double>(k)) / static_cast<double>(k + 1);
   }
   if (degree > kMaxDegree) {
     throw std::invalid_argument("attribute powers: expected a sum of at most 6 over the factors of rank above 1, came " +
@@ -44,12 +46,13 @@ void check(const std::vector<int64_t>& ranks, const std::vector<int64_t>& powers
     throw std::invalid_argument("attribute ranks: " + list(ranks) + " with powers " + list(powers) +
                                 " need more than 67108864 products for a token");
   }
+  return std::llround(size);
 }
 
 }  // namespace
 
 MonomialPlan::MonomialPlan(const std::vector<int64_t>& ranks, const std::vector<int64_t>& powers) {
-  check(ranks, powers);
+  weights_.reserve(static_cast<size_t>(count(ranks, powers)));
   for (int64_t rank : ranks) features_ += rank;
   nodes_ = 1 + features_;
 
@@ -86,11 +89,16 @@ MonomialPlan::MonomialPlan(const std::vector<int64_t>& ranks, const std::vector<
       prefix = std::move(own);
       continue;
     }
+    const auto count = static_cast<int64_t>(own.size());
     std::vector<Monomial> product;
     for (const Monomial& left : prefix) {
-      const auto count = static_cast<int64_t>(own.size());
-      const int64_t node = last ? 0 : add_inner(left.node, own[0].node, count);
-      if (last) add_rows(left.node, own[0].node, count);
+      if (last) {
+        // The most there are, and only their weights are needed.
+        add_rows(left.node, own[0].node, count);
+        for (const Monomial& right : own) weights_.push_back(static_cast<float>(left.weight * right.weight));
+        continue;
+      }
+      const int64_t node = add_inner(left.node, own[0].node, count);
       for (int64_t i = 0; i < count; ++i) product.push_back({node + i, 0, 0, left.weight * own[static_cast<size_t>(i)].weight});
     }
     prefix = std::move(product);
@@ -103,6 +111,10 @@ MonomialPlan::MonomialPlan(const std::vector<int64_t>& ranks, const std::vector<
     for (const Monomial& monomial : prefix) weights_.push_back(static_cast<float>(monomial.weight));
   }
   for (float weight : weights_) weighted_ = weighted_ || weight != 1.0f;
+}
+
+int64_t MonomialPlan::count(const std::vector<int64_t>& ranks, const std::vector<int64_t>& powers) {
+  return checked_size(ranks, powers);
 }
 
 int64_t MonomialPlan::add_inner(int64_t parent, int64_t leaf, int64_t count) {

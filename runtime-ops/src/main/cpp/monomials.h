@@ -20,6 +20,9 @@ class MonomialPlan {
   // Throws std::invalid_argument, its message saying which attribute is wrong and how.
   MonomialPlan(const std::vector<int64_t>& ranks, const std::vector<int64_t>& powers);
 
+  // D without the plan. Throws as the constructor.
+  static int64_t count(const std::vector<int64_t>& ranks, const std::vector<int64_t>& powers);
+
   int64_t features() const { return features_; }
   int64_t size() const { return static_cast<int64_t>(weights_.size()); }
   PlanView view() const;

@@ -90,6 +90,8 @@ std::vector<int64_t> NodeInfo::ints(const char* name) const {
     ort::ReleaseStatus::call(api_, status);
     fail(std::string("attribute ") + name + ": expected a list of integers, came none");
   }
+  // Of an attribute of another type the runtime says that it has no integers.
+  if (values.empty()) fail(std::string("attribute ") + name + ": expected a list of integers, came an empty one or another type");
   return values;
 }
 
@@ -97,17 +99,19 @@ float NodeInfo::real(const char* name) const {
   float value = 0;
   if (ort::Status* status = ort::KernelInfoGetAttributeFloat::call(api_, info_, name, &value)) {
     ort::ReleaseStatus::call(api_, status);
-    fail(std::string("attribute ") + name + ": expected a float, came none");
+    fail(std::string("attribute ") + name + ": expected a float, came none or another type");
   }
   return value;
 }
 
 bool NodeInfo::integer(const char* name, int64_t& value) const {
-  if (ort::Status* status = ort::KernelInfoGetAttributeInt64::call(api_, info_, name, &value)) {
-    ort::ReleaseStatus::call(api_, status);
-    return false;
-  }
-  return true;
+  ort::Status* const status = ort::KernelInfoGetAttributeInt64::call(api_, info_, name, &value);
+  if (status == nullptr) return true;
+  const std::string message = ort::GetErrorMessage::call(api_, status);
+  ort::ReleaseStatus::call(api_, status);
+  // The runtime's words, at least in 1.29 and 1.30, name the type where that is another one, and not where there is no such attribute.
+  if (message.find("type") != std::string::npos) fail(std::string("attribute ") + name + ": expected an integer, came another type");
+  return false;
 }
 
 std::string NodeInfo::text(const char* name) const {
@@ -117,9 +121,10 @@ std::string NodeInfo::text(const char* name) const {
   if (status == nullptr) status = ort::KernelInfoGetAttributeString::call(api_, info_, name, value.data(), &size);
   if (status != nullptr) {
     ort::ReleaseStatus::call(api_, status);
-    fail(std::string("attribute ") + name + ": expected a string, came none");
+    fail(std::string("attribute ") + name + ": expected a string, came none or another type");
   }
-  return value.c_str();
+  if (!value.empty() && value.back() == '\0') value.pop_back();
+  return value;
 }
 
 Dims NodeInfo::stated_input(size_t index) const {
@@ -148,7 +153,7 @@ Tensor input(const ort::Api* api, const ort::KernelContext* context, size_t inde
 Tensor optional_input(const ort::Api* api, const ort::KernelContext* context, size_t index) {
   const ort::Value* value = nullptr;
   check(api, ort::KernelContextGetInput::call(api, context, index, &value));
-  if (value == nullptr) return {nullptr, {}};
+  if (value == nullptr) return {nullptr, {}, false};
   ort::TensorInfo* raw = nullptr;
   check(api, ort::GetTensorTypeAndShape::call(api, value, &raw));
   const TensorInfo info(api, raw);
@@ -168,7 +173,7 @@ Tensor output(const ort::Api* api, ort::KernelContext* context, size_t index, co
 Tensor optional_output(const ort::Api* api, ort::KernelContext* context, size_t index, const Dims& dims) {
   ort::Value* value = nullptr;
   check(api, ort::KernelContextGetOutput::call(api, context, index, dims.data(), dims.size(), &value));
-  if (value == nullptr) return {nullptr, {}};
+  if (value == nullptr) return {nullptr, {}, false};
   void* data = nullptr;
   check(api, ort::GetTensorMutableData::call(api, value, &data));
   return {data, dims};
@@ -223,8 +228,8 @@ void infer_state(const ort::Api* api, ort::ShapeInferContext* context) {
   const Dims query_dims = dims_of(api, query);
   const Dims value_dims = dims_of(api, value);
   if (query_dims.size() != 4 || value_dims.size() != 4) return;
-  const MonomialPlan plan(attribute_ints(api, context, "ranks"), attribute_ints(api, context, "powers"));
-  const Dims dims{query_dims[0], query_dims[1], plan.size(), value_dims[3] < 0 ? -1 : value_dims[3] + 1};
+  const int64_t products = MonomialPlan::count(attribute_ints(api, context, "ranks"), attribute_ints(api, context, "powers"));
+  const Dims dims{query_dims[0], query_dims[1], products, value_dims[3] < 0 ? -1 : value_dims[3] + 1};
   const std::vector<const char*> query_symbols = symbols_of(api, query, 4);
   const std::string width = std::string(symbols_of(api, value, 4)[3]) + " + 1";
   const std::vector<const char*> symbols{query_symbols[0], query_symbols[1], "", dims[3] < 0 ? width.c_str() : ""};

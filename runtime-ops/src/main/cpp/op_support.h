@@ -59,14 +59,25 @@ class NodeInfo {
   std::string what_;
 };
 
-// A tensor of the running node.
+// Runs `body` and says of which node it is where memory does not suffice.
+template <typename Body>
+void for_node(const std::string& what, const Body& body) {
+  try {
+    body();
+  } catch (const std::bad_alloc&) {
+    throw std::runtime_error(what + "out of memory");
+  }
+}
+
+// A tensor of the running node. One without numbers may have no memory, and is there all the same.
 struct Tensor {
   void* data;
   Dims dims;
+  bool there = true;
 };
 Tensor input(const ort::Api* api, const ort::KernelContext* context, size_t index);
 Tensor output(const ort::Api* api, ort::KernelContext* context, size_t index, const Dims& dims);
-// The same of what a node may leave out: then data is null.
+// The same of what a node may leave out: then it is not there.
 Tensor optional_input(const ort::Api* api, const ort::KernelContext* context, size_t index);
 Tensor optional_output(const ort::Api* api, ort::KernelContext* context, size_t index, const Dims& dims);
 

@@ -101,6 +101,11 @@ class CoreOperatorTest {
         Arguments.of(List.of(powers, epsilon), "attribute ranks: expected a list of integers, came none"),
         Arguments.of(List.of(ranks, epsilon), "attribute powers: expected a list of integers, came none"),
         Arguments.of(List.of(ranks, powers), "attribute epsilon: expected a float, came none"),
+        Arguments.of(List.of(OperatorRunner.text("ranks", "3,5"), powers, epsilon),
+            "attribute ranks: expected a list of integers, came an empty one or another type"),
+        Arguments.of(List.of(ranks, OperatorRunner.ints("powers"), epsilon),
+            "attribute powers: expected a list of integers, came an empty one or another type"),
+        Arguments.of(List.of(ranks, powers, OperatorRunner.real("epsilon", Float.NaN)), "attribute epsilon: expected a finite number, came nan"),
         Arguments.of(List.of(OperatorRunner.ints("ranks", 3, 0), powers, epsilon),
             "attribute ranks: expected numbers from 1, came [3,0]"),
         Arguments.of(List.of(OperatorRunner.ints("ranks", 1, 1, 1, 1, 1, 1, 1, 1, 1), powers, epsilon),
@@ -112,7 +117,9 @@ class CoreOperatorTest {
         Arguments.of(List.of(ranks, OperatorRunner.ints("powers", 4, 3), epsilon),
             "attribute powers: expected a sum of at most 6 over the factors of rank above 1, came [4,3] with ranks [3,5]"),
         Arguments.of(List.of(OperatorRunner.ints("ranks", 30000, 30000), powers, epsilon),
-            "attribute ranks: [30000,30000] with powers [1,1] need more than 67108864 products for a token"));
+            "attribute ranks: [30000,30000] with powers [1,1] need more than 67108864 products for a token"),
+        Arguments.of(List.of(OperatorRunner.ints("ranks").toBuilder().addInts(Long.MAX_VALUE).addInts(1).build(), OperatorRunner.ints("powers", 2, 1), epsilon),
+            "attribute ranks: [9223372036854775807,1] with powers [2,1] need more than 67108864 products for a token"));
   }
 
   @ParameterizedTest

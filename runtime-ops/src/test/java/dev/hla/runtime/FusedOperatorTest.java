@@ -155,6 +155,9 @@ class FusedOperatorTest {
         Arguments.of("activations", OperatorRunner.text("activations", "relu,tanh"),
             "attribute activations: expected identity, softplus, relu or exp, came 'tanh'"),
         Arguments.of("num_heads", OperatorRunner.integer("num_heads", 0), "attribute num_heads: expected a number from 1, came 0"),
+        Arguments.of("num_heads", OperatorRunner.text("num_heads", "3"), "attribute num_heads: expected an integer, came another type"),
+        Arguments.of("activations", OperatorRunner.text("activations", "relu,softplus\0"),
+            "attribute activations: expected identity, softplus, relu or exp, came 'softplus"),
         Arguments.of("num_heads", OperatorRunner.integer("num_heads", 5), "input query: expected 5 heads, as num_heads says"),
         Arguments.of("ranks", OperatorRunner.ints("ranks", 4, 6), "input query_weight: expected [3,24,10] to fit"));
   }
@@ -190,10 +193,16 @@ class FusedOperatorTest {
       inputs.set(i, zeros(inputs.get(i).name(), shape));
       fails(attributes, inputs, messages[i]);
     }
-    for (long[] shape : List.of(shape(2, 41), shape(1, 42), shape(41), shape(1, 41, 1))) {
+    for (long[] shape : List.of(shape(2, 41), shape(1, 42), shape(1, 0), shape(41), shape(1, 41, 1))) {
       List<OperatorRunner.Input> inputs = zeros(c, Layout.TOKENS_FIRST);
       inputs.add(new OperatorRunner.Input("key_mask", shape, new float[(int) Arrays.stream(shape).reduce(1, (a, b) -> a * b)], true));
       fails(attributes, inputs, "input key_mask: expected [1,41], or 1 in place of a size, to fit key, came " + Arrays.toString(shape).replace(" ", ""));
+    }
+    for (int i = 0; i < 2; i++) {
+      List<OperatorRunner.Input> inputs = zeros(c, Layout.TOKENS_FIRST);
+      inputs.set(i, zeros(inputs.get(i).name(), shape(1, i == 0 ? 37 : 41, 3, 0)));
+      inputs.set(3 + 2 * i, zeros(inputs.get(3 + 2 * i).name(), shape(3, 0, 9)));
+      fails(attributes, inputs, "input " + inputs.get(i).name() + ": expected a last dimension from 1, came [1," + (i == 0 ? 37 : 41) + ",3,0]");
     }
     List<AttributeProto> packed = new ArrayList<>(attributes(c, Layout.PACKED));
     packed.removeIf(a -> a.getName().equals("num_heads"));
