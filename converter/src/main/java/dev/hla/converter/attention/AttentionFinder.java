@@ -18,16 +18,22 @@ import java.util.Set;
 public final class AttentionFinder {
   /** The domain of the operators that conversion puts in; their functions are not searched. */
   private static final String OWN_DOMAIN = "ai.hla";
+  /** The IR version from which an initializer that is also an input is a default that a caller may replace. */
+  private static final long FIRST_WITH_DEFAULTS = 4;
 
   private final SiteNames names = new SiteNames();
   private final List<AttentionSite> sites = new ArrayList<>();
   private final List<NotAttention> rest = new ArrayList<>();
 
-  private AttentionFinder() {}
+  private final boolean defaults;
+
+  private AttentionFinder(boolean defaults) {
+    this.defaults = defaults;
+  }
 
   /** @throws dev.hla.converter.HlaException for a graph that no runtime could run */
   public static SiteReport find(OnnxModel model) {
-    AttentionFinder finder = new AttentionFinder();
+    AttentionFinder finder = new AttentionFinder(model.proto().getIrVersion() >= FIRST_WITH_DEFAULTS);
     String file = model.path().toString();
     Graph main = Graph.of(model.proto().getGraph(), file);
     List<Graph> functions = model.proto().getFunctionsList().stream().filter(f -> !f.getDomain().equals(OWN_DOMAIN)).map(f -> Graph.of(f, file)).toList();
@@ -56,7 +62,7 @@ public final class AttentionFinder {
     if (anchors.isEmpty()) {
       return;
     }
-    Context context = new Context(root, known != null ? known : Shapes.infer(root), opset, constantInputs);
+    Context context = new Context(root, known != null ? known : Shapes.infer(root), opset, constantInputs, defaults);
     KindTracer kinds = new KindTracer(context, new StreamTracer(root, context));
     SiteBuilder builder = new SiteBuilder(context, kinds);
     for (Node anchor : anchors) {

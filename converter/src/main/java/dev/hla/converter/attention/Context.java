@@ -18,11 +18,17 @@ final class Context {
   final Shapes shapes;
   final long opset;
   private final Set<String> constants = new HashSet<>();
+  /** Inputs of the model that have an initializer for a default, so that a caller may give others. */
+  private final Set<String> defaults;
 
-  /** @param constantInputs of a function: those that every caller hands weights */
-  Context(Graph root, Shapes shapes, long opset, Set<String> constantInputs) {
+  /**
+   * @param constantInputs of a function: those that every caller hands weights
+   * @param defaults whether an initializer that is also an input is a default, as from IR version 4 on
+   */
+  Context(Graph root, Shapes shapes, long opset, Set<String> constantInputs, boolean defaults) {
     this.shapes = shapes;
     this.opset = opset;
+    this.defaults = defaults ? root.inputs().keySet() : Set.of();
     constants.addAll(constantInputs);
     collectConstants(root);
   }
@@ -52,7 +58,7 @@ final class Context {
     return !Double.isNaN(shapes.scalar(value)) || (dims != null && dims.size() <= 4 && dims.stream().allMatch(d -> d.is(1)));
   }
 
-  /** Whether a value is zero everywhere. */
+  /** Whether a value is zero everywhere, in every run. A weight or a scale may be a default, a mask that a caller gives is a mask. */
   boolean isZero(Graph graph, String value) {
     return isZero(graph, value, LONGEST_ZERO);
   }
@@ -60,7 +66,7 @@ final class Context {
   private boolean isZero(Graph graph, String value, int steps) {
     TensorProto t = graph.initializer(value);
     if (t != null) {
-      return allZero(t);
+      return !defaults.contains(value) && allZero(t);
     }
     if (shapes.scalar(value) == 0) {
       return true;

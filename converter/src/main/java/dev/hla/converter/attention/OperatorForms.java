@@ -48,34 +48,24 @@ final class OperatorForms {
       mask = new MaskTracer(context, n.graph()).of(n.input(3),
           context.shapes.type(n.input(3)) == 9 ? MaskOperand.Form.KEEP : MaskOperand.Form.ADDED, 1, false, false);
     }
+    int extra = extraOutput(n);
     String blocked = n.has(4) || n.has(5) ? "it continues a key cache (past_key); expected whole sequences"
-        : extraOutput(n) ? "its second output is read, too; expected the attention output alone"
+        : n.has(6) ? "it is told how many keys count (nonpad_kv_seqlen); expected a mask with an entry for each key"
+        : extra > 0 ? "its output " + (extra == 3 ? "qk_matmul_output" : "present_key or present_value") + " is read, too; expected the attention output alone"
         : n.real("softcap", 0) != 0 ? "it caps the scores (softcap); expected plain softmax" : "";
     return site(n, "onnx_attention", axes, mask, heads, kvHeads, null, null, blocked);
   }
 
   /** com.microsoft.MultiHeadAttention: [B, N, H*d] each, packed [B, N, H, 3, d], or a query with packed [B, M, H, 2, d]. */
   private WiredSite multiHead(Node n) {
-    Graph graph = n.graph();
     long heads = n.integer("num_heads", 0);
-    MaskTracer.Traced mask = MaskTracer.Traced.NONE;
+    MaskTracer.Traced mask = mask(n, 4, 5);
     String blocked = n.has(6) || n.has(7) ? "it continues a key cache (past_key); expected whole sequences"
-        : extraOutput(n) ? "its present key and value are read, too; expected the attention output alone" : "";
-    if (n.integer("unidirectional", 0) != 0) {
-      mask = MaskTracer.Traced.FULL;
-    } else if (n.has(5)) {
-      mask = new MaskTracer(context, graph).of(n.input(5), MaskOperand.Form.ADDED, 1, true, false);
-    }
-    if (n.has(4) && mask.kind() == MaskKind.NONE) {
-      int rank = context.shapes.rank(n.input(4));
-      mask = rank == 3 ? MaskTracer.Traced.FULL : new MaskTracer.Traced(MaskKind.KEY, new MaskOperand(n.input(4), MaskOperand.Form.KEEP, 1, "BM", false));
-      blocked = !blocked.isEmpty() || rank == 2 || rank == 3 ? blocked
-          : "its key_padding_mask holds sequence lengths; expected one entry a key, [B, M]";
-    } else if (n.has(4) && blocked.isEmpty()) {
-      blocked = "it has a key_padding_mask and an attention_bias; expected one mask";
-    }
+        : extraOutput(n) > 0 ? "its present key and value are read, too; expected the attention output alone" : noKeyMask(n, 4, "key_padding_mask", mask);
     if (blocked.isEmpty() && n.has(3) && n.has(1) && context.shapes.rank(n.input(1)) == 4) {
       blocked = "it has a bias, and keys with heads first, to which none is added; expected no bias";
+    } else if (blocked.isEmpty() && n.has(3) && n.has(2) && differ(context.shapes.dim(n.input(0), 2), context.shapes.dim(n.input(2), 2))) {
+      blocked = "it has a bias, and values of another width than queries; expected the same, or no bias";
     }
     String bias = n.has(3) ? n.input(3) : null;
     return site(n, "multihead_attention", Operand.PACKED, mask, heads, heads, bias, null, blocked);
@@ -84,19 +74,10 @@ final class OperatorForms {
   /** com.microsoft.Attention: the projections are inside the node. */
   private WiredSite projecting(Node n) {
     long heads = n.integer("num_heads", 0);
-    MaskTracer.Traced mask = MaskTracer.Traced.NONE;
+    MaskTracer.Traced mask = mask(n, 3, 5);
     String blocked = n.has(4) ? "it continues a key cache (past); expected whole sequences"
-        : extraOutput(n) ? "its present output is read, too; expected the attention output alone"
-        : n.integer("do_rotary", 0) != 0 ? "it rotates query and key itself (do_rotary); expected plain projections" : "";
-    if (n.integer("unidirectional", 0) != 0) {
-      mask = MaskTracer.Traced.FULL;
-    } else if (n.has(5)) {
-      mask = new MaskTracer(context, n.graph()).of(n.input(5), MaskOperand.Form.ADDED, 1, true, false);
-    } else if (n.has(3)) {
-      int rank = context.shapes.rank(n.input(3));
-      mask = rank > 2 ? MaskTracer.Traced.FULL : new MaskTracer.Traced(MaskKind.KEY, new MaskOperand(n.input(3), MaskOperand.Form.KEEP, 1, "BM", false));
-      blocked = !blocked.isEmpty() || rank >= 2 ? blocked : "its mask_index holds sequence lengths; expected one entry a key, [B, M]";
-    }
+        : extraOutput(n) > 0 ? "its present output is read, too; expected the attention output alone"
+        : n.integer("do_rotary", 0) != 0 ? "it rotates query and key itself (do_rotary); expected plain projections" : noKeyMask(n, 3, "mask_index", mask);
     Operand x = new Operand(n.input(0), Operand.PACKED, context.shapes.type(n.input(0)));
     Dim width = context.shapes.dim(n.input(1), -1);
     long[] sizes = n.integers("qkv_hidden_sizes");
@@ -112,13 +93,40 @@ final class OperatorForms {
         site.mask(), site.scale(), site.dtype(), d > 0 ? site.reason() : "the width of its projections cannot be told", site.wiring());
   }
 
-  private static boolean extraOutput(Node n) {
+  /** The mask of an operator of com.microsoft, by the numbers of its inputs: one entry a key, or numbers that are added to the scores. */
+  private MaskTracer.Traced mask(Node n, int padding, int bias) {
+    if (n.integer("unidirectional", 0) != 0) {
+      return MaskTracer.Traced.FULL;
+    }
+    MaskTracer.Traced added = n.has(bias) ? new MaskTracer(context, n.graph()).of(n.input(bias), MaskOperand.Form.ADDED, 1, true, false) : MaskTracer.Traced.NONE;
+    if (!n.has(padding) || added.kind() != MaskKind.NONE) {
+      return added;
+    }
+    return context.shapes.rank(n.input(padding)) > 2 ? MaskTracer.Traced.FULL
+        : new MaskTracer.Traced(MaskKind.KEY, new MaskOperand(n.input(padding), MaskOperand.Form.KEEP, 1, "BM", false));
+  }
+
+  /** Why the mask of such an operator is not one mask with an entry for each key; "" where it is, or is none. */
+  private String noKeyMask(Node n, int padding, String name, MaskTracer.Traced mask) {
+    if (!n.has(padding) || mask.kind() != MaskKind.KEY) {
+      return "";
+    }
+    return !mask.operand().value().equals(n.input(padding)) ? "it has a " + name + " and an attention_bias; expected one mask"
+        : context.shapes.rank(n.input(padding)) != 2 ? "its " + name + " holds sequence lengths; expected one entry a key, [B, M]" : "";
+  }
+
+  private static boolean differ(Dim a, Dim b) {
+    return a != null && b != null && a.isStatic() && b.isStatic() && a.value() != b.value();
+  }
+
+  /** The number of an output besides the attention's that something reads; 0 for none. */
+  private static int extraOutput(Node n) {
     for (int i = 1; i < n.outputs(); i++) {
       if (!n.output(i).isEmpty() && (!n.graph().consumers(n.output(i)).isEmpty() || n.graph().isOutput(n.output(i)))) {
-        return true;
+        return i;
       }
     }
-    return false;
+    return 0;
   }
 
   private WiredSite site(Node n, String form, String axes, MaskTracer.Traced mask, long heads, long kvHeads, String bias, String weight,

@@ -7,6 +7,9 @@ import dev.hla.converter.graph.Node;
 import dev.hla.converter.wiring.Operand;
 import dev.hla.converter.wiring.WiredSite;
 import dev.hla.converter.wiring.Wiring;
+import java.util.List;
+import java.util.Set;
+import java.util.TreeSet;
 
 /** Puts an {@link AttentionSite} together from operands, whichever form they were found in. */
 final class SiteBuilder {
@@ -27,7 +30,8 @@ final class SiteBuilder {
       double total, long heads, long kvHeads, String bias, String weight, String blocked) {
     Graph graph = anchor.graph();
     long h = heads > 0 ? heads : known(dim(q, 'H'), dim(k, 'H'), dim(v, 'H'));
-    long kvh = kvHeads > 0 ? kvHeads : h;
+    long kvh = kvHeads > 0 ? kvHeads : Math.max(known(dim(k, 'H')), known(dim(v, 'H')));
+    kvh = kvh > 0 ? kvh : h;
     long d = q.axes().equals(Operand.PACKED) ? over(dim(q, 'C'), h) : known(dim(q, 'D'), dim(k, 'D'));
     String reason = blocked;
     if (reason.isEmpty() && mask.kind() == MaskKind.FULL) {
@@ -38,6 +42,9 @@ final class SiteBuilder {
     }
     if (reason.isEmpty() && (h <= 0 || d <= 0)) {
       reason = "the " + (h <= 0 ? "number of heads" : "width of a head") + " of " + q.value() + " cannot be told from the file; expected a static size";
+    }
+    if (reason.isEmpty()) {
+      reason = broadcast(List.of(q, k, v), List.of(h, kvh, kvh));
     }
     if (reason.isEmpty() && context.opset < HadamardFunction.MIN_OPSET) {
       reason = "the model's opset is " + context.opset + ", too old to express the operator as a function; export it with opset "
@@ -50,6 +57,30 @@ final class SiteBuilder {
     Kind kind = kinds.of(graph, q.value(), k.value(), v.value());
     return new WiredSite("", anchor.label(), form, kind, Math.max(0, h), Math.max(0, d), dim(q, 'N'), dim(k, 'N'), dim(q, 'B'), mask.kind(),
         total, v.type(), reason, wiring);
+  }
+
+  /** Why products of the operands are not those of the same batch and heads in each; "" where they are, as far as sizes are known. */
+  private String broadcast(List<Operand> operands, List<Long> heads) {
+    if (heads.get(0) % heads.get(1) != 0) {
+      return "its query has " + heads.get(0) + " heads, its key or value " + heads.get(1) + "; expected a divisor of them";
+    }
+    Set<Long> batches = new TreeSet<>();
+    for (int i = 0; i < operands.size(); i++) {
+      Operand o = operands.get(i);
+      int rank = context.shapes.rank(o.value());
+      if (rank >= 0 && rank != o.axes().length()) {
+        return o.value() + " has " + rank + " axes, to be repeated for those it lacks; expected " + o.axes().length();
+      }
+      long own = known(dim(o, 'H'));
+      if (own > 0 && own != heads.get(i)) {
+        return o.value() + " has " + own + " heads, where " + heads.get(i) + " are needed; expected no repeating of single ones";
+      }
+      long batch = known(dim(o, 'B'));
+      if (batch > 0) {
+        batches.add(batch);
+      }
+    }
+    return batches.size() < 2 ? "" : "query, key and value have batches of " + batches + ", of which the smaller is repeated; expected the same in each";
   }
 
   private static boolean realType(int... types) {

@@ -13,11 +13,11 @@ import dev.hla.onnx.StringStringEntryProto;
 import dev.hla.onnx.TensorProto.DataType;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.Collections;
 import java.util.List;
 import java.util.Set;
 import java.util.function.Consumer;
 import java.util.stream.Collectors;
+import java.util.stream.LongStream;
 
 /**
  * Lowers one site: to one fused node, with tokens before heads where the graph allows it, or to feature maps as ordinary
@@ -233,11 +233,9 @@ final class SiteRewriter {
 
   /** Grouped-query attention: each head of key and value serves several query heads in a row. */
   private String repeated(String value, String side, long heads) {
-    String apart = out.unsqueeze(value, side + "_grouped", 2);
     // Not by Expand: ONNX Runtime's CPU provider has none for bfloat16.
-    String wide = out.node("Concat", side + "_repeated", Collections.nCopies((int) (site.heads() / heads), apart), Emitter.integer("axis", 2));
-    // A Reshape copies size i for a 0 at place i only; the channels at place 3 stand at place 4 here, so they are given.
-    return out.reshape(wide, side + "_all_heads", 0, site.heads(), -1, site.headDim());
+    String which = out.integers(side + ".heads", LongStream.range(0, site.heads()).map(head -> head * heads / site.heads()).toArray());
+    return out.node("Gather", side + "_all_heads", List.of(value, which), Emitter.integer("axis", 1));
   }
 
   /** Emits what the site reads and gives in the operator's own layout, with the original attention left in place. */
@@ -303,6 +301,9 @@ final class SiteRewriter {
       return out.unsqueeze(value, "mask_column", 1, 3);
     }
     int rank = axes.length();
+    if (rank == 0) {
+      return out.unsqueeze(value, "mask_column", 0, 1);
+    }
     String rows = rank >= 2 ? out.squeeze(value, "mask_row", rank - 2) : value;
     return out.unsqueeze(rows, "mask_column", rank >= 2 ? rank - 1 : 1);
   }
