@@ -71,15 +71,18 @@ final class VerifyCommand extends Verb {
     Verification.Side first = new Verification.Side(a, alone ? new ModelSession.Settings(false, options.threads) : options.settings());
     Verification.Side second = new Verification.Side(alone ? a : b, options.settings());
     Verification verification = Verification.of(first, second, inputs.given(), inputs.random());
-    if (alone && verification.sites().isEmpty()) {
+    if (alone && verification.sites().isEmpty() && verification.innerSites() == 0) {
       throw wrongUsage(a + " has no converted attention; name a second model to compare it with");
     }
-    if (alone && verification.sites().stream().noneMatch(s -> s.site().operator())) {
+    if (alone && verification.innerSites() == 0 && verification.sites().stream().noneMatch(s -> s.site().operator())) {
       throw wrongUsage(a + " has its converted attention as plain nodes, which run the same without the library; name a second model to compare it with");
     }
     Result result = judge(verification, alone);
     json(result);
     print(result, alone);
+    if (verification.innerSites() > 0) {
+      warn("of " + verification.innerSites() + " converted attentions in bodies of If, Loop and Scan or in functions, only what they do to the outputs was compared");
+    }
     if (inputs.files.isEmpty() && verification.approximates()) {
       warn("the inputs were made up; how well the maps fit shows on inputs that the model is for (-i FILE.npz)");
     }

@@ -8,6 +8,7 @@ import dev.hla.onnx.NodeProto;
 import dev.hla.onnx.StringStringEntryProto;
 import java.util.Arrays;
 import java.util.List;
+import java.util.stream.Stream;
 
 /**
  * An attention of a converted model, as its node tells.
@@ -32,8 +33,25 @@ public record ConvertedSite(
   /** The converted attentions at the top level of a model's graph, in its order. */
   public static List<ConvertedSite> of(ModelProto model) {
     return model.getGraph().getNodeList().stream()
-        .filter(node -> isOperator(node) || !metadata(node, RANKS).isEmpty())
+        .filter(ConvertedSite::isConverted)
         .map(node -> isOperator(node) ? of(node) : ofPlainNodes(node)).toList();
+  }
+
+  /** How many there are besides, in bodies of If, Loop and Scan and in functions: no output can show their tensors. */
+  static long inner(ModelProto model) {
+    long functions = model.getFunctionsList().stream().filter(f -> !f.getDomain().equals(HadamardFunction.DOMAIN))
+        .mapToLong(f -> f.getNodeList().stream().filter(ConvertedSite::isConverted).count() + inBodies(f.getNodeList())).sum();
+    return functions + inBodies(model.getGraph().getNodeList());
+  }
+
+  private static long inBodies(List<NodeProto> nodes) {
+    return nodes.stream().flatMap(node -> node.getAttributeList().stream())
+        .flatMap(a -> Stream.concat(a.getGraphsList().stream(), a.hasG() ? Stream.of(a.getG()) : Stream.of()))
+        .mapToLong(body -> body.getNodeList().stream().filter(ConvertedSite::isConverted).count() + inBodies(body.getNodeList())).sum();
+  }
+
+  private static boolean isConverted(NodeProto node) {
+    return isOperator(node) || !metadata(node, RANKS).isEmpty();
   }
 
   /** A streaming node is none: what it stands for is not in the graph alone, but in the calls before. */

@@ -21,12 +21,13 @@ import java.util.Set;
  *
  * @param outputs the graph's outputs
  * @param sites the converted attentions of the second model
+ * @param innerSites how many it has besides, in bodies of If, Loop and Scan and in functions, which outputs alone compare
  * @param approximates whether the second model has converted attentions that the first has not
  * @param dimensions the sizes that open axes got
  * @param library what registered the operator library for the second model, or null
  */
 public record Verification(
-    List<Output> outputs, List<Site> sites, boolean approximates, Map<String, Integer> dimensions, HlaOperators.Registration library) {
+    List<Output> outputs, List<Site> sites, long innerSites, boolean approximates, Map<String, Integer> dimensions, HlaOperators.Registration library) {
 
   /** One output of the graph; the two models may differ in its type. */
   public record Output(String name, ElementType typeA, ElementType typeB, Difference difference) {}
@@ -104,8 +105,9 @@ public record Verification(
       List<Site> comparedSites = sites.stream()
           .map(site -> compare(site, resultsA.get(counterpart(site, modelA)), resultsB)).toList();
       List<String> namesA = ConvertedSite.of(modelA).stream().map(ConvertedSite::name).toList();
-      boolean approximates = sites.stream().anyMatch(site -> !namesA.contains(site.name()));
-      return new Verification(comparedOutputs, comparedSites, approximates, random.dimensions(), session.library());
+      long inner = ConvertedSite.inner(modelB);
+      boolean approximates = sites.stream().anyMatch(site -> !namesA.contains(site.name())) || inner > ConvertedSite.inner(modelA);
+      return new Verification(comparedOutputs, comparedSites, inner, approximates, random.dimensions(), session.library());
     }
   }
 
