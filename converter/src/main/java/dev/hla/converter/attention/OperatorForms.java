@@ -19,7 +19,9 @@ final class OperatorForms {
 
   static boolean isAttention(Node n) {
     return n.is("Attention", "com.microsoft.Attention", "com.microsoft.MultiHeadAttention", "com.microsoft.GroupQueryAttention",
-        "com.microsoft.PackedMultiHeadAttention", "com.microsoft.PackedAttention", "com.microsoft.DecoderMaskedMultiHeadAttention");
+        "com.microsoft.PackedMultiHeadAttention", "com.microsoft.PackedAttention", "com.microsoft.DecoderMaskedMultiHeadAttention",
+        "com.microsoft.DecoderMaskedSelfAttention", "com.microsoft.DecoderAttention", "com.microsoft.QAttention", "com.microsoft.SparseAttention",
+        "com.microsoft.LongformerAttention");
   }
 
   WiredSite match(Node n) throws NoMatch {
@@ -27,6 +29,9 @@ final class OperatorForms {
       case "Attention" -> onnx(n);
       case "com.microsoft.MultiHeadAttention" -> multiHead(n);
       case "com.microsoft.Attention" -> projecting(n);
+      case "com.microsoft.QAttention" -> throw new NoMatch(n + " is attention over quantized tensors; expected float, float16 or bfloat16");
+      case "com.microsoft.SparseAttention", "com.microsoft.LongformerAttention" ->
+          throw new NoMatch(n + " is attention over some of the keys only; expected one over whole sequences");
       default -> throw new NoMatch(n + " is an attention operator with a key cache or packed sequences; expected one over whole sequences");
     };
   }

@@ -1,6 +1,7 @@
 package dev.hla.converter.attention;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.hla.converter.OnnxModel;
 import dev.hla.converter.TinyModel;
@@ -12,6 +13,7 @@ import java.util.List;
 import java.util.stream.Stream;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** Attention operators that do more than the fused operator can stand for: why they are kept. */
@@ -51,6 +53,16 @@ class OperatorReasonsTest {
             "its output qk_matmul_output is read, too; expected the attention output alone"),
         Arguments.of("a rotation", node("Attention", List.of("q", "w", "bias"), heads, TinyModel.integer("do_rotary", 1)),
             "it rotates query and key itself (do_rotary); expected plain projections"));
+  }
+
+  @ParameterizedTest
+  @CsvSource({"QAttention, is attention over quantized tensors", "LongformerAttention, is attention over some of the keys only",
+      "DecoderMaskedSelfAttention, is an attention operator with a key cache"})
+  void operatorsThatAreNoAttentionToReplaceAreListed(String op, String reason) {
+    ModelProto.Builder proto = model().proto().toBuilder();
+    proto.getGraphBuilder().addNode(node(op, List.of("q", "w", "bias")));
+    String came = AttentionFinder.find(new OnnxModel(model().model().path(), proto.build())).notAttention().get(0).reason();
+    assertTrue(came.contains(reason), came);
   }
 
   private static NodeProto onnx(List<String> inputs, String... outputs) {
