@@ -69,6 +69,20 @@ public final class TinyModel {
     return this;
   }
 
+  /** One number, of no dimensions. */
+  public TinyModel number(String name, float value) {
+    graph.addInitializer(TensorProto.newBuilder().setName(name).setDataType(DataType.FLOAT_VALUE).addFloatData(value));
+    return this;
+  }
+
+  /** A list of integers. */
+  public TinyModel integers(String name, long... values) {
+    TensorProto.Builder t = TensorProto.newBuilder().setName(name).setDataType(DataType.INT64_VALUE).addDims(values.length);
+    Arrays.stream(values).forEach(t::addInt64Data);
+    graph.addInitializer(t);
+    return this;
+  }
+
   public TinyModel externalWeight(String name, int type, String location, long offset, long length, long... dims) {
     TensorProto.Builder t = TensorProto.newBuilder().setName(name).setDataType(type).setDataLocation(TensorProto.DataLocation.EXTERNAL)
         .addExternalData(entry("location", location)).addExternalData(entry("offset", "" + offset)).addExternalData(entry("length", "" + length));

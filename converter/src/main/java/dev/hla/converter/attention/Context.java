@@ -58,6 +58,11 @@ final class Context {
     return !Double.isNaN(shapes.scalar(value)) || (dims != null && dims.size() <= 4 && dims.stream().allMatch(d -> d.is(1)));
   }
 
+  /** Whether a value is one number so low that a softmax leaves out what it stands for. */
+  boolean isLow(String value) {
+    return shapes.scalar(value) < -1000;
+  }
+
   /** Whether a value is zero everywhere, in every run. A weight or a scale may be a default, a mask that a caller gives is a mask. */
   boolean isZero(Graph graph, String value) {
     return isZero(graph, value, LONGEST_ZERO);

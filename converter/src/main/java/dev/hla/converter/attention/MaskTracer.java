@@ -27,22 +27,23 @@ final class MaskTracer {
 
   /** The mask that an Add, Sub or Where puts on the scores. */
   Traced of(ScoreMatcher.Scores scores) {
-    Node n = scores.mask();
-    if (n == null) {
+    ScoreMatcher.Mask mask = scores.mask();
+    if (mask == null) {
       return Traced.NONE;
     }
+    Node n = mask.node();
     MaskOperand.Form form = switch (n.op()) {
-      case "Where" -> context.shapes.scalar(n.input(2)) < -1000 ? MaskOperand.Form.KEEP : MaskOperand.Form.DROP;
+      case "Where" -> context.isLow(n.input(2)) ? MaskOperand.Form.KEEP : MaskOperand.Form.DROP;
       default -> MaskOperand.Form.ADDED;
     };
-    return of(n.input(scores.maskInput()), form, scores.maskFactor(), true, scores.axes().startsWith("X"));
+    return of(n.input(mask.input()), form, mask.factor(), true, mask.axes().equals("BHNM"));
   }
 
   /**
    * @param expanded whether to look through an Expand or Tile that only repeats a key mask for every query
-   * @param merged whether the scores have batch and heads in one axis, so that a mask of rank 3 has, too
+   * @param apart whether the scores have batch and heads in axes of their own, so that a mask with more axes than two has, too
    */
-  Traced of(String mask, MaskOperand.Form form, double factor, boolean expanded, boolean merged) {
+  Traced of(String mask, MaskOperand.Form form, double factor, boolean expanded, boolean apart) {
     boolean added = form == MaskOperand.Form.ADDED;
     if (added && context.isZero(graph, mask)) {
       return Traced.NONE;
@@ -51,7 +52,7 @@ final class MaskTracer {
     for (int steps = 0; steps < LONGEST; steps++) {
       int rank = context.shapes.rank(value);
       Dim queries = rank < 2 ? Dim.of(1) : context.shapes.dim(value, -2);
-      if (rank >= 0 && rank <= 4 && queries.is(1) && !(merged && rank == 3)) {
+      if (rank >= 0 && rank <= 4 && queries.is(1) && (apart || rank <= 2)) {
         return new Traced(MaskKind.KEY, new MaskOperand(value, form, factor, "BHQM".substring(4 - rank), rank >= 3 && !context.shapes.dim(value, -3).is(1)));
       }
       Node n = graph.producer(value);

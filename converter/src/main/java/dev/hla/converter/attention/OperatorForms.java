@@ -51,7 +51,7 @@ final class OperatorForms {
       mask = MaskTracer.Traced.FULL;
     } else if (n.has(3)) {
       mask = new MaskTracer(context, n.graph()).of(n.input(3),
-          context.shapes.type(n.input(3)) == 9 ? MaskOperand.Form.KEEP : MaskOperand.Form.ADDED, 1, false, false);
+          context.shapes.type(n.input(3)) == 9 ? MaskOperand.Form.KEEP : MaskOperand.Form.ADDED, 1, false, true);
     }
     int extra = extraOutput(n);
     String blocked = n.has(4) || n.has(5) ? "it continues a key cache (past_key); expected whole sequences"
@@ -103,7 +103,7 @@ final class OperatorForms {
     if (n.integer("unidirectional", 0) != 0) {
       return MaskTracer.Traced.FULL;
     }
-    MaskTracer.Traced added = n.has(bias) ? new MaskTracer(context, n.graph()).of(n.input(bias), MaskOperand.Form.ADDED, 1, true, false) : MaskTracer.Traced.NONE;
+    MaskTracer.Traced added = n.has(bias) ? new MaskTracer(context, n.graph()).of(n.input(bias), MaskOperand.Form.ADDED, 1, true, true) : MaskTracer.Traced.NONE;
     if (!n.has(padding) || added.kind() != MaskKind.NONE) {
       return added;
     }

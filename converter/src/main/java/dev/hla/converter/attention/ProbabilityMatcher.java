@@ -22,12 +22,18 @@ final class ProbabilityMatcher {
    *
    * @param value what is summed
    * @param output what the rest of the graph reads
+   * @param kept why the site does not convert, or ""
    */
-  record Product(Node node, Operand value, Operand output) {}
+  record Product(Node node, Operand value, Operand output, String kept) {
+    private Product keptFor(String reason) {
+      return new Product(node, value, output, reason);
+    }
+  }
 
-  /** @param axes of the scores: BHNM or XNM */
-  Product match(String probabilities, String axes) throws NoMatch {
+  Product match(String probabilities, ScoreMatcher.Scores scores) throws NoMatch {
     String value = probabilities;
+    String axes = scores.axes();
+    String kept = "";
     while (true) {
       if (graph.isOutput(value)) {
         throw new NoMatch("its probabilities are the graph output '" + value + "'; expected the product with the values to be their only reader");
@@ -39,19 +45,32 @@ final class ProbabilityMatcher {
             + "; expected the product with the values alone");
       }
       switch (reader.op()) {
-        case "Cast", "Identity", "Dropout", "Where" -> value = reader.output(0);
+        case "Cast", "Identity" -> value = reader.output(0);
+        case "Dropout" -> {
+          // Before opset 12 a Dropout does nothing outside of training.
+          if (reader.has(2) && context.shapes.scalar(reader.input(2)) != 0) {
+            kept = reader + " drops probabilities as in training (training_mode); expected a model for inference";
+          }
+          value = reader.output(0);
+        }
+        case "Where" -> {
+          if (readers.size() == 1 && !new ProbabilityGuard(context, graph, scores, probabilities).keepsAll(reader, value)) {
+            kept = reader + " changes probabilities after the softmax; expected the product with the values alone";
+          }
+          value = reader.output(0);
+        }
         case "Reshape" -> {
           if (!context.keepsLastTwo(reader)) {
             throw new NoMatch(reader + " reshapes the probabilities' last two axes; expected queries and keys to stay as they are");
           }
-          axes = context.shapes.rank(reader.output(0)) == 3 ? "XNM" : "BHNM";
+          axes = ScoreMatcher.axes(context.shapes.rank(reader.output(0)));
           value = reader.output(0);
         }
         case "MatMul", "com.microsoft.FusedMatMul", "com.microsoft.TransposeMatMul" -> {
-          return product(reader, value, axes);
+          return product(reader, value, axes).keptFor(kept);
         }
         case "Einsum" -> {
-          return einsum(reader, value, axes);
+          return einsum(reader, value, axes).keptFor(kept);
         }
         default -> throw new NoMatch(reader + " reads the probabilities; expected the product with the values");
       }
@@ -84,12 +103,20 @@ final class ProbabilityMatcher {
     if (!n.input(0).equals(probabilities) || n.input(1).equals(probabilities) || n.integer("transA", 0) != 0) {
       throw new NoMatch(n + " has the probabilities as its second operand or transposed; expected probabilities times values");
     }
-    String lead = axes.substring(0, axes.length() - 2);
+    String lead = lead(n, axes);
     if (n.real("alpha", 1) != 1) {
       throw new NoMatch(n + " scales the attention output; expected alpha 1");
     }
     Operand v = operands.trace(n.input(1), lead + (n.integer("transB", 0) != 0 ? "DN" : "ND"), false).operand();
-    return new Product(n, v, output(n.output(0), lead + "ND"));
+    return new Product(n, v, output(n.output(0), lead + "ND"), "");
+  }
+
+  /** What leads queries and keys: BH or X. */
+  private static String lead(Node n, String axes) throws NoMatch {
+    if (axes.startsWith("?") || axes.length() < 3) {
+      throw new NoMatch(n + " multiplies probabilities of " + axes.length() + " axes; expected [B, H, N, M] or [B*H, N, M]");
+    }
+    return axes.substring(0, axes.length() - 2);
   }
 
   private Product einsum(Node n, String probabilities, String axes) throws NoMatch {
@@ -100,7 +127,7 @@ final class ProbabilityMatcher {
     if (p.length() != axes.length()) {
       throw new NoMatch(n + " takes " + p.length() + " axes of probabilities; expected " + axes.length());
     }
-    String lead = axes.substring(0, axes.length() - 2);
+    String lead = lead(n, axes);
     char query = p.charAt(p.length() - 2);
     char key = p.charAt(p.length() - 1);
     char channel = 0;
@@ -113,7 +140,7 @@ final class ProbabilityMatcher {
     String leading = p.substring(0, lead.length());
     String valueAxes = Equation.translate(v, leading + key + channel, lead + "ND");
     String outputAxes = Equation.translate(e.output(), leading + query + channel, lead + "ND");
-    return new Product(n, operands.trace(n.input(first ? 1 : 0), valueAxes, false).operand(), output(n.output(0), outputAxes));
+    return new Product(n, operands.trace(n.input(first ? 1 : 0), valueAxes, false).operand(), output(n.output(0), outputAxes), "");
   }
 
   /** With batch and heads in one axis, the reshape that parts them again belongs to the site. */

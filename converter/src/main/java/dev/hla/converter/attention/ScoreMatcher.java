@@ -2,7 +2,6 @@ package dev.hla.converter.attention;
 
 import dev.hla.converter.graph.Graph;
 import dev.hla.converter.graph.Node;
-import dev.hla.converter.wiring.Operand;
 
 /** Reads upwards from a softmax: masks, scales and casts, then the product of query and key. */
 final class ScoreMatcher {
@@ -19,31 +18,45 @@ final class ScoreMatcher {
   }
 
   /**
-   * The product of query and key.
+   * The product of query and key, and what becomes of it.
    *
    * @param product the MatMul or Einsum
    * @param query before scales
    * @param key before scales
-   * @param scale of all scales together
-   * @param scalesOnOperands how many sit on query and key rather than on the scores
-   * @param mask the node that masks, or null
-   * @param maskInput which of its inputs is the mask
-   * @param maskFactor of the scales that apply to the masked scores, and so to the mask as well
-   * @param axes the scores' axes: BHNM, or XNM
+   * @param scale of all scales together; NaN where one is no number in the file
+   * @param mask or null
+   * @param value the scores themselves
+   * @param axes of value: BHNM, XNM, or ? for what leads other numbers of axes
    */
-  record Scores(Node product, Operand query, Operand key, double scale, int scalesOnOperands, Node mask, int maskInput,
-      double maskFactor, String axes) {
-    Scores masked(Node by, int input) throws NoMatch {
-      if (mask != null) {
-        throw new NoMatch(by + " and " + mask + " both mask the scores; expected one mask");
-      }
-      return new Scores(product, query, key, scale, scalesOnOperands, by, input, by.is("Sub") ? -1 : 1, axes);
+  record Scores(Node product, OperandTracer.Traced query, OperandTracer.Traced key, double scale, Mask mask, String value, String axes) {
+    /** @param axes of the scores after by */
+    private Scores after(Node by, double factor, String axes) {
+      Mask scaled = mask == null ? null : new Mask(mask.node(), mask.input(), mask.factor() * factor, mask.axes());
+      return new Scores(product, query, key, scale * factor, scaled, by.output(0), axes);
     }
 
-    Scores scaled(double by) {
-      return new Scores(product, query, key, scale * by, scalesOnOperands, mask, maskInput, maskFactor * by, axes);
+    private Scores masked(Node by, int input) throws NoMatch {
+      if (mask != null) {
+        throw new NoMatch(by + " and " + mask.node() + " both mask the scores; expected one mask");
+      }
+      return new Scores(product, query, key, scale, new Mask(by, input, by.is("Sub") ? -1 : 1, axes), by.output(0), axes);
+    }
+
+    /** How many scales sit on query and key rather than on the scores. */
+    int scalesOnOperands() {
+      return query.scales() + key.scales();
     }
   }
+
+  /**
+   * What masks the scores.
+   *
+   * @param node the Add, Sub or Where
+   * @param input which of its inputs is the mask
+   * @param factor of the scales that apply to the masked scores, and so to the mask as well
+   * @param axes of the scores there
+   */
+  record Mask(Node node, int input, double factor, String axes) {}
 
   Scores match(String scores) throws NoMatch {
     return match(scores, LONGEST);
@@ -56,10 +69,14 @@ final class ScoreMatcher {
     }
     int scaled = operands.scaledInput(n);
     if (scaled >= 0) {
-      return match(n.input(scaled), steps - 1).scaled(operands.factor(n, scaled));
+      Scores below = match(n.input(scaled), steps - 1);
+      return below.after(n, operands.factor(n, scaled), below.axes());
     }
     return switch (n.op()) {
-      case "Cast", "Identity" -> match(n.input(0), steps - 1);
+      case "Cast", "Identity" -> {
+        Scores below = match(n.input(0), steps - 1);
+        yield below.after(n, 1, below.axes());
+      }
       case "Reshape" -> reshaped(n, steps);
       case "Add" -> added(n, steps);
       case "Sub" -> match(n.input(0), steps - 1).masked(n, 1);
@@ -75,7 +92,12 @@ final class ScoreMatcher {
     if (!context.keepsLastTwo(n)) {
       throw new NoMatch(n + " reshapes the scores' last two axes; expected queries and keys to stay as they are");
     }
-    return match(n.input(0), steps - 1);
+    return match(n.input(0), steps - 1).after(n, 1, axes(context.shapes.rank(n.output(0))));
+  }
+
+  /** The axes of scores or probabilities that a reshape gives so many of; what leads more than four has no letter. */
+  static String axes(int rank) {
+    return rank == 3 ? "XNM" : rank == 4 ? "BHNM" : "?".repeat(Math.max(0, rank - 2)) + "NM";
   }
 
   private Scores added(Node n, int steps) throws NoMatch {
@@ -94,8 +116,8 @@ final class ScoreMatcher {
 
   /** Where(keep, scores, low) or Where(drop, low, scores), low being one number. */
   private Scores chosen(Node n, int steps) throws NoMatch {
-    boolean lowLast = context.shapes.scalar(n.input(2)) < -1000;
-    boolean lowFirst = context.shapes.scalar(n.input(1)) < -1000;
+    boolean lowLast = context.isLow(n.input(2));
+    boolean lowFirst = context.isLow(n.input(1));
     if (lowLast == lowFirst) {
       throw new NoMatch(n + " chooses between two tensors; expected the scores and one large negative number");
     }
@@ -157,6 +179,6 @@ final class ScoreMatcher {
   private Scores scores(Node n, String queryAxes, String keyAxes, String axes, double alpha) {
     OperandTracer.Traced q = operands.trace(n.input(0), queryAxes, true);
     OperandTracer.Traced k = operands.trace(n.input(1), keyAxes, true);
-    return new Scores(n, q.operand(), k.operand(), alpha * q.scale() * k.scale(), q.scales() + k.scales(), null, 0, 1, axes);
+    return new Scores(n, q, k, alpha * q.scale() * k.scale(), null, n.output(0), axes);
   }
 }

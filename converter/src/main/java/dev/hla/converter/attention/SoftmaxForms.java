@@ -29,7 +29,8 @@ final class SoftmaxForms {
   WiredSite softmax(Node softmax) throws NoMatch {
     Graph graph = softmax.graph();
     ScoreMatcher.Scores scores = new ScoreMatcher(context, graph).match(softmax.input(0));
-    int rank = scores.axes().length();
+    int known = context.shapes.rank(softmax.input(0));
+    int rank = known < 0 ? scores.axes().length() : known;
     // Before opset 13 a softmax runs over all axes from its axis on, and its axis defaults to 1.
     long axis = softmax.integer("axis", context.opset >= 13 ? -1 : 1);
     if (axis != -1 && axis != rank - 1) {
@@ -71,15 +72,15 @@ final class SoftmaxForms {
 
   private WiredSite build(Node anchor, String probabilities, ScoreMatcher.Scores scores, String form) throws NoMatch {
     Graph graph = anchor.graph();
-    ProbabilityMatcher.Product product = new ProbabilityMatcher(context, graph).match(probabilities, scores.axes());
+    ProbabilityMatcher.Product product = new ProbabilityMatcher(context, graph).match(probabilities, scores);
     MaskTracer.Traced mask = new MaskTracer(context, graph).of(scores);
-    double total = scores.scale() * new OperandTracer(context, graph).absorbedScale(scores.query());
+    double total = scores.scale() * new OperandTracer(context, graph).absorbedScale(scores.query().operand());
     String named = !form.isEmpty() ? form
         : scores.product().is("Einsum") || product.node().is("Einsum") ? "einsum"
-        : scores.axes().startsWith("X") ? "merged"
+        : context.shapes.rank(scores.product().output(0)) == 3 ? "merged"
         : !scores.product().is("MatMul") ? "optimised"
         : scores.scalesOnOperands() >= 2 ? "sdpa" : "manual";
-    return builder.build(anchor, named, scores.query(), scores.key(), product.value(), product.output(), mask, scores.scale(), total, 0, 0, null,
-        null, "");
+    return builder.build(anchor, named, scores.query().operand(), scores.key().operand(), product.value(), product.output(), mask, scores.scale(), total, 0, 0, null,
+        null, product.kept());
   }
 }

@@ -1,0 +1,101 @@
+package dev.hla.converter.attention;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+import dev.hla.converter.TinyModel;
+import java.util.List;
+import java.util.stream.Stream;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** Nodes around a softmax that make it more than attention, or that do not: what is found, and why it is kept. */
+class SoftmaxReasonsTest {
+  private static final String CHANGED = "Where /p2/Where changes probabilities after the softmax; expected the product with the values alone";
+
+  /** Scores s of q and k, [2, 4, 12, 7], and what may meet them. */
+  private static TinyModel scores() {
+    return new TinyModel().input("q", 2, 4, 12, 8).input("kt", 2, 4, 8, 7).input("v", 2, 4, 7, 8).input("drop", 2, 1, 1, 7).input("causal", 1, 1, 12, 7)
+        .input("rows", 2, 1, 12, 1).input("other", 2, 4, 12, 7).number("low", -1e9f).number("zero", 0).number("one", 1).number("half", 0.5f)
+        .node("MatMul", List.of("q", "kt"), List.of("s"));
+  }
+
+  /** The softmax p of scores. */
+  private static TinyModel softmax(TinyModel m, String scores) {
+    return m.node("Softmax", List.of(scores), List.of("p"), TinyModel.integer("axis", -1));
+  }
+
+  /** The attention output of probabilities. */
+  private static TinyModel attended(TinyModel m, String probabilities) {
+    return m.node("MatMul", List.of(probabilities, "v"), List.of("y")).output("y", 2, 4, 12, 8);
+  }
+
+  private static TinyModel plain(String scores) {
+    return attended(softmax(scores(), scores), "p");
+  }
+
+  private static TinyModel after(String op, String... inputs) {
+    return attended(softmax(scores(), "s").node(op, List.of(inputs), List.of("p2")), "p2");
+  }
+
+  private static TinyModel masked() {
+    return softmax(scores().node("Where", List.of("drop", "low", "s"), List.of("masked")), "masked");
+  }
+
+  /** Rows in which every score is low, asked of what the softmax reads. */
+  private static TinyModel rowsOf(TinyModel m, String asked) {
+    return m.node("Greater", List.of(asked, "low"), List.of("kept")).node("ReduceMax", List.of("kept"), List.of("any"), TinyModel.ints("axes", -1));
+  }
+
+  static Stream<Arguments> probabilities() {
+    return Stream.of(
+        Arguments.of("plain", plain("s"), ""),
+        Arguments.of("a causal mask", after("Where", "causal", "p", "zero"), CHANGED),
+        Arguments.of("other probabilities", after("Where", "drop", "other", "p"), CHANGED),
+        Arguments.of("a mask of keys that is not on the scores", after("Where", "drop", "zero", "p"), CHANGED),
+        Arguments.of("a mask of queries", after("Where", "rows", "p", "zero"), CHANGED),
+        Arguments.of("the scores' mask again", attended(masked().node("Where", List.of("drop", "zero", "p"), List.of("p2")), "p2"), ""),
+        Arguments.of("the scores' mask again, negated",
+            attended(masked().node("Not", List.of("drop"), List.of("keep")).node("Where", List.of("keep", "p", "zero"), List.of("p2")), "p2"), ""),
+        Arguments.of("the scores' mask the other way round", attended(masked().node("Where", List.of("drop", "p", "zero"), List.of("p2")), "p2"), CHANGED),
+        Arguments.of("an added mask again", attended(softmax(scores().node("Where", List.of("drop", "low", "zero"), List.of("mask"))
+            .node("Add", List.of("s", "mask"), List.of("masked")), "masked").node("Where", List.of("drop", "zero", "p"), List.of("p2")), "p2"), ""),
+        Arguments.of("a guard of rows without keys", attended(rowsOf(masked(), "masked").node("Where", List.of("any", "p", "zero"), List.of("p2")), "p2"), ""),
+        Arguments.of("rows chosen by something else", attended(rowsOf(masked(), "other").node("Where", List.of("any", "p", "zero"), List.of("p2")), "p2"), CHANGED),
+        Arguments.of("a Dropout", after("Dropout", "p", "half"), ""),
+        Arguments.of("a Dropout without training", after("Dropout", "p", "half", "zero"), ""),
+        Arguments.of("a Dropout in training", after("Dropout", "p", "half", "one"),
+            "Dropout /p2/Dropout drops probabilities as in training (training_mode); expected a model for inference"));
+  }
+
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("probabilities")
+  void areGiven(String name, TinyModel model, String reason) {
+    SiteReport report = AttentionFinder.find(model.model());
+    assertEquals(List.of(), report.notAttention());
+    assertEquals(reason, report.sites().get(0).reason());
+  }
+
+  static Stream<Arguments> axes() {
+    return Stream.of(
+        Arguments.of("the queries' axis", 2, List.of("its axis is 2 of 4; expected the last, the keys")),
+        Arguments.of("the keys' axis", 3, List.of()));
+  }
+
+  /** Products with batch and heads in one axis, and a softmax with them apart. */
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("axes")
+  void areThoseOfTheSoftmax(String name, int axis, List<String> reasons) {
+    TinyModel model = new TinyModel().input("q4", 2, 4, 12, 8).input("kt4", 2, 4, 8, 12).input("v4", 2, 4, 12, 8)
+        .integers("tall", 8, 12, 8).integers("wide", 8, 8, 12).integers("square", 8, 12, 12).integers("apart", 2, 4, 12, 12).integers("out", 2, 4, 12, 8)
+        .node("Reshape", List.of("q4", "tall"), List.of("q")).node("Reshape", List.of("kt4", "wide"), List.of("kt"))
+        .node("Reshape", List.of("v4", "tall"), List.of("v")).node("MatMul", List.of("q", "kt"), List.of("s"))
+        .node("Reshape", List.of("s", "apart"), List.of("s4")).node("Softmax", List.of("s4"), List.of("p4"), TinyModel.integer("axis", axis))
+        .node("Reshape", List.of("p4", "square"), List.of("p")).node("MatMul", List.of("p", "v"), List.of("y3"))
+        .node("Reshape", List.of("y3", "out"), List.of("y")).output("y", 2, 4, 12, 8);
+    SiteReport report = AttentionFinder.find(model.model());
+    assertEquals(reasons, report.notAttention().stream().map(NotAttention::reason).toList());
+    assertEquals(reasons.isEmpty() ? List.of("merged") : List.of(), report.sites().stream().map(AttentionSite::form).toList());
+    assertEquals(true, report.sites().stream().allMatch(AttentionSite::convertible));
+  }
+}
