@@ -1,5 +1,6 @@
 package dev.hla.converter;
 
+import com.google.protobuf.ByteString;
 import dev.hla.onnx.AttributeProto;
 import dev.hla.onnx.FunctionProto;
 import dev.hla.onnx.GraphProto;
@@ -52,7 +53,7 @@ public final class TinyModel {
 
   public static NodeProto protoNode(String op, List<String> inputs, List<String> outputs, AttributeProto... attributes) {
     return NodeProto.newBuilder().setOpType(op).setName("/" + outputs.get(0) + "/" + op).addAllInput(inputs).addAllOutput(outputs)
-        .addAllAttribute(Arrays.asList(attributes)).build();
+        .setDomain(op.equals("FusedMatMul") ? "com.microsoft" : "").addAllAttribute(Arrays.asList(attributes)).build();
   }
 
   public TinyModel weight(String name, long... dims) {
@@ -113,6 +114,10 @@ public final class TinyModel {
 
   public static AttributeProto integer(String name, long value) {
     return AttributeProto.newBuilder().setName(name).setType(AttributeProto.AttributeType.INT).setI(value).build();
+  }
+
+  public static AttributeProto string(String name, String value) {
+    return AttributeProto.newBuilder().setName(name).setType(AttributeProto.AttributeType.STRING).setS(ByteString.copyFromUtf8(value)).build();
   }
 
   /** Single attention over x [1, 4, N, 8] as q, k, v after projections of the channels; outputs y. */

@@ -113,6 +113,15 @@ final class Context {
     return true;
   }
 
+  /** Refuses a product of com.microsoft that takes its operands with the batch axes inside. */
+  static void requireBatchFirst(Node product) throws NoMatch {
+    for (String attribute : new String[] {"transBatchA", "transBatchB"}) {
+      if (product.integer(attribute, 0) != 0) {
+        throw new NoMatch(product + " moves batch axes itself (" + attribute + "); expected operands with batch and heads first");
+      }
+    }
+  }
+
   /** The name of the producing node, or what the value is where no node produces it. */
   static String describe(Graph graph, String value) {
     Node n = graph.producer(value);

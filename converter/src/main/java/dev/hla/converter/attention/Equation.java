@@ -14,7 +14,7 @@ record Equation(String left, String right, String output) {
     return new Equation(text.substring(0, comma), text.substring(comma + 1, arrow), text.substring(arrow + 2));
   }
 
-  /** Renames the letters of a term; a letter that is not in the list, or twice in the term, is no match. */
+  /** Renames the letters of a term; a letter that is not in the list, or twice in the term, or missing, is no match. */
   static String translate(String term, String letters, String meaning) throws NoMatch {
     StringBuilder out = new StringBuilder();
     for (char c : term.toCharArray()) {
@@ -24,7 +24,15 @@ record Equation(String left, String right, String output) {
       }
       out.append(meaning.charAt(at));
     }
+    if (out.length() < meaning.length()) {
+      throw new NoMatch("the Einsum term '" + term + "' has " + term.length() + " axes; expected " + meaning.length() + ", named " + letters);
+    }
     return out.toString();
+  }
+
+  /** The same equation of the operands in the other order. */
+  Equation swapped() {
+    return new Equation(right, left, output);
   }
 
   @Override

@@ -103,6 +103,7 @@ final class ProbabilityMatcher {
     if (!n.input(0).equals(probabilities) || n.input(1).equals(probabilities) || n.integer("transA", 0) != 0) {
       throw new NoMatch(n + " has the probabilities as its second operand or transposed; expected probabilities times values");
     }
+    Context.requireBatchFirst(n);
     String lead = lead(n, axes);
     if (n.real("alpha", 1) != 1) {
       throw new NoMatch(n + " scales the attention output; expected alpha 1");

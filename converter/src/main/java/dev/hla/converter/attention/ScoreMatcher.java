@@ -126,6 +126,7 @@ final class ScoreMatcher {
 
   private Scores product(Node n) throws NoMatch {
     requireActivations(n);
+    Context.requireBatchFirst(n);
     int rank = Math.max(context.shapes.rank(n.input(0)), context.shapes.rank(n.input(1)));
     if (rank != 4 && rank != 3) {
       throw new NoMatch(n + (rank < 0 ? " multiplies tensors of unknown rank" : " multiplies tensors of rank " + rank)
@@ -134,7 +135,7 @@ final class ScoreMatcher {
     String lead = rank == 4 ? "BH" : "X";
     boolean queryFlipped = n.integer("transA", 0) != 0;
     boolean keyFlipped = n.integer("transB", 0) != 0;
-    return scores(n, lead + (queryFlipped ? "DN" : "ND"), lead + (keyFlipped ? "ND" : "DN"), lead + "NM", n.real("alpha", 1));
+    return scores(n, 0, lead + (queryFlipped ? "DN" : "ND"), lead + (keyFlipped ? "ND" : "DN"), lead + "NM", n.real("alpha", 1));
   }
 
   private void requireActivations(Node n) throws NoMatch {
@@ -146,11 +147,13 @@ final class ScoreMatcher {
   }
 
   private Scores einsum(Node n) throws NoMatch {
-    Equation e = Equation.of(n);
     requireActivations(n);
-    char key = e.output().charAt(e.output().length() - 1);
+    Equation written = Equation.of(n);
+    char key = written.output().charAt(written.output().length() - 1);
+    boolean keyFirst = written.left().indexOf(key) >= 0;
+    Equation e = keyFirst ? written.swapped() : written;
     if (e.left().indexOf(key) >= 0) {
-      throw new NoMatch(n + " has the keys' axis '" + key + "' in its first operand; expected query, key");
+      throw new NoMatch(n + " has the keys' axis '" + key + "' in both operands; expected it in one");
     }
     char query = 0;
     StringBuilder lead = new StringBuilder();
@@ -170,15 +173,19 @@ final class ScoreMatcher {
     if (query == 0 || contracted == 0 || !(four || three) || e.output().indexOf(query) != e.output().length() - 2) {
       throw new NoMatch(n + " computes " + e + "; expected query times key over the channels, such as bhid,bhjd->bhij");
     }
+    if (four && e.left().indexOf(lead.charAt(0)) > e.left().indexOf(lead.charAt(1))) {
+      throw new NoMatch(n + " computes " + e + ", which swaps batch and heads; expected them in the scores' order in the query");
+    }
     String letters = lead.toString() + query + contracted;
     String meaning = (four ? "BH" : "X") + "ND";
-    return scores(n, Equation.translate(e.left(), letters, meaning),
+    return scores(n, keyFirst ? 1 : 0, Equation.translate(e.left(), letters, meaning),
         Equation.translate(e.right(), lead.toString() + key + contracted, meaning), (four ? "BH" : "X") + "NM", 1);
   }
 
-  private Scores scores(Node n, String queryAxes, String keyAxes, String axes, double alpha) {
-    OperandTracer.Traced q = operands.trace(n.input(0), queryAxes, true);
-    OperandTracer.Traced k = operands.trace(n.input(1), keyAxes, true);
+  /** @param query which input of the product it is */
+  private Scores scores(Node n, int query, String queryAxes, String keyAxes, String axes, double alpha) {
+    OperandTracer.Traced q = operands.trace(n.input(query), queryAxes, true);
+    OperandTracer.Traced k = operands.trace(n.input(1 - query), keyAxes, true);
     return new Scores(n, q, k, alpha * q.scale() * k.scale(), null, n.output(0), axes);
   }
 }

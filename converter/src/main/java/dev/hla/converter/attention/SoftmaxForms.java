@@ -4,6 +4,8 @@ import dev.hla.converter.Dim;
 import dev.hla.converter.graph.Graph;
 import dev.hla.converter.graph.Node;
 import dev.hla.converter.wiring.WiredSite;
+import java.util.Arrays;
+import java.util.List;
 
 /**
  * Attention written out around a softmax. All exporters' variants are one form with alternatives:
@@ -57,10 +59,7 @@ final class SoftmaxForms {
     ScoreMatcher.Scores scores = new ScoreMatcher(context, graph).match(shifted ? shift.input(0) : exp.input(0));
     int rank = scores.axes().length();
     for (Node reduction : shifted ? new Node[] {sum, max} : new Node[] {sum}) {
-      Dim kept = context.shapes.dim(reduction.output(0), -1);
-      Dim queries = context.shapes.dim(reduction.output(0), -2);
-      Dim expected = context.shapes.dim(exp.output(0), -2);
-      if (kept == null || !kept.is(1) || context.shapes.rank(reduction.output(0)) != rank || queries == null || !queries.equals(expected)) {
+      if (!reducesKeysAlone(reduction, rank)) {
         throw new NoMatch(reduction + " does not reduce the last axis alone; expected the keys' axis with keepdims");
       }
     }
@@ -68,6 +67,14 @@ final class SoftmaxForms {
       throw new NoMatch(exp + " is read elsewhere, too; expected its sum and the division alone");
     }
     return build(div, div.output(0), scores, "decomposed");
+  }
+
+  private boolean reducesKeysAlone(Node reduction, int rank) {
+    Dim kept = context.shapes.dim(reduction.output(0), -1);
+    List<Dim> axes = reduction.has(1) ? context.shapes.integers(reduction.input(1))
+        : reduction.integers("axes") == null ? null : Arrays.stream(reduction.integers("axes")).mapToObj(Dim::of).toList();
+    return kept != null && kept.is(1) && context.shapes.rank(reduction.output(0)) == rank && axes != null && axes.size() == 1 && axes.get(0) != null
+        && (axes.get(0).is(-1) || axes.get(0).is(rank - 1));
   }
 
   private WiredSite build(Node anchor, String probabilities, ScoreMatcher.Scores scores, String form) throws NoMatch {

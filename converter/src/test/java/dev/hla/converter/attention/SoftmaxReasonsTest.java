@@ -2,7 +2,9 @@ package dev.hla.converter.attention;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
+import dev.hla.converter.Dim;
 import dev.hla.converter.TinyModel;
+import dev.hla.onnx.AttributeProto;
 import java.util.List;
 import java.util.stream.Stream;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -74,6 +76,50 @@ class SoftmaxReasonsTest {
     SiteReport report = AttentionFinder.find(model.model());
     assertEquals(List.of(), report.notAttention());
     assertEquals(reason, report.sites().get(0).reason());
+  }
+
+  private static TinyModel decomposed(long... axes) {
+    return attended(scores().integers("axes", axes).node("Exp", List.of("s"), List.of("e")).node("ReduceSum", List.of("e", "axes"), List.of("sum"))
+        .node("Div", List.of("e", "sum"), List.of("p")), "p");
+  }
+
+  private static TinyModel fused(String attribute) {
+    return new TinyModel().input("q", 4, 4, 4, 4).input("k", 4, 4, 4, 4).input("v", 4, 4, 4, 4)
+        .node("FusedMatMul", List.of("q", "k"), List.of("s"), attribute.isEmpty() ? new AttributeProto[0] : new AttributeProto[] {TinyModel.integer(attribute, 1)})
+        .node("Softmax", List.of("s"), List.of("p"), TinyModel.integer("axis", -1)).node("FusedMatMul", List.of("p", "v"), List.of("y")).output("y", 4, 4, 4, 4);
+  }
+
+  private static TinyModel einsum(String scores, String product) {
+    return new TinyModel().input("q", 2, 12, 4, 8).input("k", 2, 7, 4, 8).input("v", 2, 7, 4, 8)
+        .node("Einsum", scores.startsWith("bk") ? List.of("k", "q") : List.of("q", "k"), List.of("s"), TinyModel.string("equation", scores))
+        .node("Softmax", List.of("s"), List.of("p"), TinyModel.integer("axis", -1))
+        .node("Einsum", List.of("p", "v"), List.of("y"), TinyModel.string("equation", product)).output("y");
+  }
+
+  static Stream<Arguments> products() {
+    return Stream.of(
+        Arguments.of("a sum over the keys", decomposed(-1), ""),
+        Arguments.of("a sum over the keys, counted from the first", decomposed(3), ""),
+        Arguments.of("a sum over heads and keys", decomposed(1, 3), "ReduceSum /sum/ReduceSum does not reduce the last axis alone; expected the keys' axis with keepdims"),
+        Arguments.of("fused products", fused(""), ""),
+        Arguments.of("a fused product of tokens first", fused("transBatchA"),
+            "com.microsoft.FusedMatMul /s/FusedMatMul moves batch axes itself (transBatchA); expected operands with batch and heads first"),
+        Arguments.of("a fused product of keys first", fused("transBatchB"),
+            "com.microsoft.FusedMatMul /s/FusedMatMul moves batch axes itself (transBatchB); expected operands with batch and heads first"),
+        Arguments.of("an einsum", einsum("bqhd,bkhd->bhqk", "bhqk,bkhd->bqhd"), ""),
+        Arguments.of("an einsum of key and query", einsum("bkhd,bqhd->bhqk", "bhqk,bkhd->bqhd"), ""),
+        Arguments.of("an einsum with heads before the batch", einsum("bqhd,bkhd->hbqk", "hbqk,bkhd->bqhd"),
+            "Einsum /s/Einsum computes bqhd,bkhd->hbqk, which swaps batch and heads; expected them in the scores' order in the query"),
+        Arguments.of("a sum over the heads", einsum("bqhd,bkhd->bhqk", "bhqk,bkhd->bqd"), "the Einsum term 'bqd' has 3 axes; expected 4, named bhqd"));
+  }
+
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("products")
+  void areNone(String name, TinyModel model, String reason) {
+    SiteReport report = AttentionFinder.find(model.model());
+    assertEquals(reason.isEmpty() ? List.of() : List.of(reason), report.notAttention().stream().map(NotAttention::reason).toList());
+    assertEquals(reason.isEmpty() ? List.of("") : List.of(), report.sites().stream().map(AttentionSite::reason).toList());
+    report.sites().forEach(s -> assertEquals(Dim.of(7).equals(s.keyTokens()) ? Dim.of(12) : s.keyTokens(), s.queryTokens()));
   }
 
   static Stream<Arguments> axes() {
