@@ -4,10 +4,13 @@ import dev.hla.converter.Dim;
 import dev.hla.converter.graph.Graph;
 import dev.hla.converter.graph.Node;
 import dev.hla.converter.wiring.MaskOperand;
+import java.util.List;
 
 /** Tells whether a mask is none at all, acts on keys alone, or depends on the query. */
 final class MaskTracer {
   private static final int LONGEST = 8;
+  private static final String DEPENDS =
+      "the mask depends on the query, so the weights are no plain product over keys; expected one that is the same for every query";
 
   private final Context context;
   private final Graph graph;
@@ -19,10 +22,24 @@ final class MaskTracer {
     this.operands = new OperandTracer(context, graph);
   }
 
-  /** A mask's kind, and the tensor to read it from if it is a key mask. */
-  record Traced(MaskKind kind, MaskOperand operand) {
-    static final Traced NONE = new Traced(MaskKind.NONE, null);
-    static final Traced FULL = new Traced(MaskKind.FULL, null);
+  /**
+   * A mask's kind.
+   *
+   * @param operand the tensor to read it from if it is a key mask, else null
+   * @param kept why a site with it does not convert, or ""
+   */
+  record Traced(MaskKind kind, MaskOperand operand, String kept) {
+    static final Traced NONE = new Traced(MaskKind.NONE, null, "");
+    static final Traced FULL = full(DEPENDS);
+
+    static Traced key(MaskOperand operand) {
+      return new Traced(MaskKind.KEY, operand, operand.form() != MaskOperand.Form.ADDED || Double.isFinite(operand.factor()) ? ""
+          : "the scores are scaled after their mask by a number that the file does not hold, so what the mask adds is unknown; expected a constant scale");
+    }
+
+    private static Traced full(String kept) {
+      return new Traced(MaskKind.FULL, null, kept);
+    }
   }
 
   /** The mask that an Add, Sub or Where puts on the scores. */
@@ -51,24 +68,82 @@ final class MaskTracer {
     String value = mask;
     for (int steps = 0; steps < LONGEST; steps++) {
       int rank = context.shapes.rank(value);
-      Dim queries = rank < 2 ? Dim.of(1) : context.shapes.dim(value, -2);
-      if (rank >= 0 && rank <= 4 && queries.is(1) && (apart || rank <= 2)) {
-        return new Traced(MaskKind.KEY, new MaskOperand(value, form, factor, "BHQM".substring(4 - rank), rank >= 3 && !context.shapes.dim(value, -3).is(1)));
+      if (added && expanded && (rank == 0 || (rank > 0 && context.shapes.dim(value, -1).is(1)))) {
+        // One number for all keys of a row leaves their softmax as it is.
+        return Traced.NONE;
+      }
+      if (isForKeys(value) && (apart || leadsWithOnes(value))) {
+        return Traced.key(new MaskOperand(value, form, factor, "BHQM".substring(4 - rank), rank >= 3 && !context.shapes.dim(value, -3).is(1)));
       }
       Node n = graph.producer(value);
       if (n == null || !expanded) {
         break;
       }
       int scaled = added ? operands.scaledInput(n) : -1;
-      if (scaled >= 0) {
+      if (scaled >= 0 && Double.isFinite(operands.factor(n, scaled))) {
         factor *= operands.factor(n, scaled);
         value = n.input(scaled);
-      } else if (n.is("Expand", "Tile", "Identity") || (n.is("Cast") && added) || (n.is("Reshape") && context.keepsLastTwo(n))) {
+      } else if (n.is("Reshape") && context.keepsLastTwo(n)) {
+        int above = context.shapes.rank(n.input(0));
+        apart = above == 4 || (apart && above == rank);
+        value = n.input(0);
+      } else if (repeats(n) || n.is("Identity") || (n.is("Cast") && added)) {
         value = n.input(0);
       } else {
         break;
       }
     }
-    return Traced.FULL;
+    return expanded ? Traced.full(reason(value)) : Traced.FULL;
+  }
+
+  private boolean leadsWithOnes(String value) {
+    List<Dim> dims = context.shapes.of(value);
+    return dims.size() <= 2 || dims.subList(0, dims.size() - 2).stream().allMatch(d -> d.is(1));
+  }
+
+  private boolean isForKeys(String value) {
+    int rank = context.shapes.rank(value);
+    return rank >= 0 && rank <= 4 && (rank < 2 || context.shapes.dim(value, -2).is(1));
+  }
+
+  /** Whether a node repeats what it reads along axes that held one entry. A Tile of more entries would give keys the mask of others. */
+  private boolean repeats(Node n) {
+    int rank = n.is("Tile") ? context.shapes.rank(n.input(0)) : 0;
+    for (int i = -1; i >= -rank; i--) {
+      Dim from = context.shapes.dim(n.input(0), i);
+      if (!from.is(1) && !from.equals(context.shapes.dim(n.output(0), i))) {
+        return false;
+      }
+    }
+    return rank >= 0 && n.is("Tile", "Expand");
+  }
+
+  /** Why the way to a key mask ended here. */
+  private String reason(String value) {
+    Node n = graph.producer(value);
+    if (context.shapes.rank(value) < 0) {
+      return "the number of axes of its mask " + value + " cannot be told from the file; expected [B, H, 1, M] or fewer axes";
+    }
+    if (isForKeys(value)) {
+      return "it cannot be told which of batch and heads lead the axes of its mask " + value + "; expected [B, H, 1, M] there or above";
+    }
+    if (n != null && isSameForQueries(value, LONGEST)) {
+      return "its mask is the same for every query, but " + n + " computes it where it is repeated for each; expected it before that";
+    }
+    return n != null && n.is("Tile") && !repeats(n) ? n + " repeats the mask along an axis of several entries; expected one entry a key" : DEPENDS;
+  }
+
+  private boolean isSameForQueries(String value, int steps) {
+    if (isForKeys(value)) {
+      return true;
+    }
+    Node n = graph.producer(value);
+    boolean one = n != null && (n.is("Identity", "Cast", "Not", "Neg") || repeats(n) || (n.is("Reshape", "Unsqueeze", "Squeeze") && context.keepsLastTwo(n)));
+    boolean all = n != null && n.is("Add", "Sub", "Mul", "Div", "Where", "And", "Or", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual");
+    boolean same = steps > 0 && (one || all);
+    for (int i = 0; same && i < (one ? 1 : n.inputs()); i++) {
+      same = isSameForQueries(n.input(i), steps - 1);
+    }
+    return same;
   }
 }

@@ -108,7 +108,7 @@ final class OperatorForms {
       return added;
     }
     return context.shapes.rank(n.input(padding)) > 2 ? MaskTracer.Traced.FULL
-        : new MaskTracer.Traced(MaskKind.KEY, new MaskOperand(n.input(padding), MaskOperand.Form.KEEP, 1, "BM", false));
+        : MaskTracer.Traced.key(new MaskOperand(n.input(padding), MaskOperand.Form.KEEP, 1, "BM", false));
   }
 
   /** Why the mask of such an operator is not one mask with an entry for each key; "" where it is, or is none. */

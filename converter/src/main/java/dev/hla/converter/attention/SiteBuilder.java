@@ -34,8 +34,8 @@ final class SiteBuilder {
     kvh = kvh > 0 ? kvh : h;
     long d = q.axes().equals(Operand.PACKED) ? over(dim(q, 'C'), h) : known(dim(q, 'D'), dim(k, 'D'));
     String reason = blocked;
-    if (reason.isEmpty() && mask.kind() == MaskKind.FULL) {
-      reason = "the mask depends on the query, so the weights are no plain product over keys; expected one that is the same for every query";
+    if (reason.isEmpty()) {
+      reason = mask.kept();
     }
     if (reason.isEmpty() && (q.axes().contains("X") || k.axes().contains("X") || v.axes().contains("X") || output.axes().contains("X"))) {
       reason = "batch and heads are joined in one axis at " + q.value() + " and never apart above it; expected [B, H, N, d] somewhere";

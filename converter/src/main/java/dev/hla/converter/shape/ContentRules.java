@@ -51,7 +51,7 @@ final class ContentRules {
       case "Concat" -> concat(n);
       case "Add", "Sub", "Mul", "Div", "Mod", "Min", "Max", "Pow", "Equal", "Greater", "Less", "GreaterOrEqual",
           "LessOrEqual", "And", "Or" -> binary(n);
-      case "Sqrt", "Neg", "Reciprocal", "Floor", "Ceil", "Not", "Abs" -> unary(n);
+      case "Sqrt", "Exp", "Log", "Neg", "Reciprocal", "Floor", "Ceil", "Not", "Abs" -> unary(n);
       case "Where" -> where(n);
       case "ConstantOfShape" -> filled(n);
       case "Expand" -> expand(n);
@@ -285,6 +285,8 @@ final class ContentRules {
         case "Not" -> d != null && d.isStatic() ? bool(d.value() == 0) : null;
         case "Abs" -> d != null && d.isPositive() ? d : Double.isNaN(x) ? null : d != null ? Dim.of((long) Math.abs(x)) : (Object) Math.abs(x);
         case "Sqrt" -> Double.isNaN(x) ? null : (Object) Math.sqrt(x);
+        case "Exp" -> Double.isNaN(x) ? null : (Object) Math.exp(x);
+        case "Log" -> Double.isNaN(x) ? null : (Object) Math.log(x);
         case "Reciprocal" -> Double.isNaN(x) ? null : (Object) (1 / x);
         case "Floor" -> Double.isNaN(x) ? null : (Object) Math.floor(x);
         default -> Double.isNaN(x) ? null : (Object) Math.ceil(x);

@@ -6,6 +6,7 @@ import dev.hla.converter.Dim;
 import dev.hla.converter.TinyModel;
 import dev.hla.onnx.AttributeProto;
 import java.util.List;
+import java.util.Locale;
 import java.util.stream.Stream;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
@@ -13,12 +14,13 @@ import org.junit.jupiter.params.provider.MethodSource;
 
 /** Nodes around a softmax that make it more than attention, or that do not: what is found, and why it is kept. */
 class SoftmaxReasonsTest {
+  private static final AttributeProto[] NONE = {};
   private static final String CHANGED = "Where /p2/Where changes probabilities after the softmax; expected the product with the values alone";
 
   /** Scores s of q and k, [2, 4, 12, 7], and what may meet them. */
   private static TinyModel scores() {
-    return new TinyModel().input("q", 2, 4, 12, 8).input("kt", 2, 4, 8, 7).input("v", 2, 4, 7, 8).input("drop", 2, 1, 1, 7).input("causal", 1, 1, 12, 7)
-        .input("rows", 2, 1, 12, 1).input("other", 2, 4, 12, 7).number("low", -1e9f).number("zero", 0).number("one", 1).number("half", 0.5f)
+    return new TinyModel().input("q", 2, 4, 12, 8).input("kt", 2, 4, 8, 6).input("v", 2, 4, 6, 8).input("drop", 2, 1, 1, 6).input("causal", 1, 1, 12, 6)
+        .input("m", 2, 1, 1, 6).input("thirds", 2, 1, 1, 2).input("t", 1).input("flat", 8, 1, 6).input("rows", 2, 1, 12, 1).input("other", 2, 4, 12, 6).number("low", -1e9f).number("zero", 0).number("one", 1).number("half", 0.5f)
         .node("MatMul", List.of("q", "kt"), List.of("s"));
   }
 
@@ -85,12 +87,12 @@ class SoftmaxReasonsTest {
 
   private static TinyModel fused(String attribute) {
     return new TinyModel().input("q", 4, 4, 4, 4).input("k", 4, 4, 4, 4).input("v", 4, 4, 4, 4)
-        .node("FusedMatMul", List.of("q", "k"), List.of("s"), attribute.isEmpty() ? new AttributeProto[0] : new AttributeProto[] {TinyModel.integer(attribute, 1)})
+        .node("FusedMatMul", List.of("q", "k"), List.of("s"), attribute.isEmpty() ? NONE : new AttributeProto[] {TinyModel.integer(attribute, 1)})
         .node("Softmax", List.of("s"), List.of("p"), TinyModel.integer("axis", -1)).node("FusedMatMul", List.of("p", "v"), List.of("y")).output("y", 4, 4, 4, 4);
   }
 
   private static TinyModel einsum(String scores, String product) {
-    return new TinyModel().input("q", 2, 12, 4, 8).input("k", 2, 7, 4, 8).input("v", 2, 7, 4, 8)
+    return new TinyModel().input("q", 2, 12, 4, 8).input("k", 2, 6, 4, 8).input("v", 2, 6, 4, 8)
         .node("Einsum", scores.startsWith("bk") ? List.of("k", "q") : List.of("q", "k"), List.of("s"), TinyModel.string("equation", scores))
         .node("Softmax", List.of("s"), List.of("p"), TinyModel.integer("axis", -1))
         .node("Einsum", List.of("p", "v"), List.of("y"), TinyModel.string("equation", product)).output("y");
@@ -119,7 +121,72 @@ class SoftmaxReasonsTest {
     SiteReport report = AttentionFinder.find(model.model());
     assertEquals(reason.isEmpty() ? List.of() : List.of(reason), report.notAttention().stream().map(NotAttention::reason).toList());
     assertEquals(reason.isEmpty() ? List.of("") : List.of(), report.sites().stream().map(AttentionSite::reason).toList());
-    report.sites().forEach(s -> assertEquals(Dim.of(7).equals(s.keyTokens()) ? Dim.of(12) : s.keyTokens(), s.queryTokens()));
+    report.sites().forEach(s -> assertEquals(Dim.of(6).equals(s.keyTokens()) ? Dim.of(12) : s.keyTokens(), s.queryTokens()));
+  }
+
+  private static TinyModel added(TinyModel m, String mask) {
+    return attended(softmax(m.node("Add", List.of("s", mask), List.of("masked")), "masked"), "p");
+  }
+
+  /** A mask that is computed, by the last of a few nodes: its operator and inputs, its output its own name. */
+  private static TinyModel computed(String... nodes) {
+    TinyModel m = scores().integers("each", 2, 1, 12, 6).integers("times", 1, 1, 12, 1).integers("thrice", 1, 1, 12, 3);
+    String mask = "";
+    for (String node : nodes) {
+      List<String> words = List.of(node.split(" "));
+      mask = words.get(0).toLowerCase(Locale.ROOT);
+      AttributeProto[] last = mask.equals("reducemax") ? new AttributeProto[] {TinyModel.ints("axes", -1)} : NONE;
+      m.node(words.get(0), words.subList(1, words.size()), List.of(mask), last);
+    }
+    return added(m, mask);
+  }
+
+  private static TinyModel joined(String mask) {
+    TinyModel m = scores().integers("joined", 8, 12, 6).integers("apart", 2, 4, 12, 6).input("first", 2, 4, 1, 6).input("shared", 1, 1, 6)
+        .integers("flatly", 8, 1, 6).node("Reshape", List.of("first", "flatly"), List.of("regrouped"))
+        .node("Reshape", List.of("s", "joined"), List.of("s3")).node("Add", List.of("s3", mask), List.of("masked"));
+    return attended(softmax(m, "masked").node("Reshape", List.of("p", "apart"), List.of("p4")), "p4");
+  }
+
+  private static TinyModel scaled(boolean masked, String factor) {
+    TinyModel m = scores().node("Exp", List.of("half"), List.of("e")).node("Min", List.of("e", "one"), List.of("clipped"));
+    m = masked ? m.node("Add", List.of("s", "m"), List.of("met")) : m.node("Identity", List.of("s"), List.of("met"));
+    return attended(softmax(m.node("Mul", List.of("met", factor), List.of("scaled")), "scaled"), "p");
+  }
+
+  static Stream<Arguments> masks() {
+    String unknown = "the scores are scaled after their mask by a number that the file does not hold, so what the mask adds is unknown; expected a constant scale";
+    return Stream.of(
+        Arguments.of("a scale", scaled(false, "half"), MaskKind.NONE, 0.5, ""),
+        Arguments.of("a scale that the file does not hold", scaled(false, "t"), MaskKind.NONE, Double.NaN, ""),
+        Arguments.of("a computed scale", scaled(false, "e"), MaskKind.NONE, Math.exp(0.5), ""),
+        Arguments.of("a mask and a computed scale", scaled(true, "clipped"), MaskKind.KEY, 1.0, ""),
+        Arguments.of("a mask and a scale that the file does not hold", scaled(true, "t"), MaskKind.KEY, Double.NaN, unknown),
+        Arguments.of("a mask tiled for each query", computed("Tile m times"), MaskKind.KEY, 1.0, ""),
+        Arguments.of("a mask tiled along the keys", computed("Tile thirds thrice"), MaskKind.FULL, 1.0,
+            "Tile /tile/Tile repeats the mask along an axis of several entries; expected one entry a key"),
+        Arguments.of("a mask computed where it is expanded", computed("Expand m each", "Sub one expand"), MaskKind.FULL, 1.0,
+            "its mask is the same for every query, but Sub /sub/Sub computes it where it is repeated for each; expected it before that"),
+        Arguments.of("a mask that depends on the query", computed("Add m causal"), MaskKind.FULL, 1.0,
+            "the mask depends on the query, so the weights are no plain product over keys; expected one that is the same for every query"),
+        Arguments.of("one number a row", computed("ReduceMax s"), MaskKind.NONE, 1.0, ""),
+        Arguments.of("a mask of unknown rank", computed("Unknown m"), MaskKind.FULL, 1.0,
+            "the number of axes of its mask unknown cannot be told from the file; expected [B, H, 1, M] or fewer axes"),
+        Arguments.of("batch and heads in one axis of scores and mask", joined("flat"), MaskKind.FULL, 1.0,
+            "it cannot be told which of batch and heads lead the axes of its mask flat; expected [B, H, 1, M] there or above"),
+        Arguments.of("batch and heads joined in the mask, too", joined("regrouped"), MaskKind.KEY, 1.0, ""),
+        Arguments.of("one mask for all of them", joined("shared"), MaskKind.KEY, 1.0, ""));
+  }
+
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("masks")
+  void areTraced(String name, TinyModel model, MaskKind kind, double scale, String reason) {
+    SiteReport report = AttentionFinder.find(model.model());
+    assertEquals(List.of(), report.notAttention());
+    AttentionSite site = report.sites().get(0);
+    assertEquals(reason, site.reason());
+    assertEquals(kind, site.mask());
+    assertEquals(scale, site.scale(), 1e-6);
   }
 
   static Stream<Arguments> axes() {
