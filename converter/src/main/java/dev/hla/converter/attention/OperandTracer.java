@@ -17,8 +17,14 @@ final class OperandTracer {
     this.graph = graph;
   }
 
-  /** An operand and the scale on the way to it. */
-  record Traced(Operand operand, double scale, int scales) {}
+  /**
+   * An operand, and what is on the way to it.
+   *
+   * @param scale of all scales together; NaN where one is no number in the file
+   * @param scales how many
+   * @param parted the order in which batch and heads were joined in one axis and are apart again: BH or HB; else ""
+   */
+  record Traced(Operand operand, double scale, int scales, String parted) {}
 
   /**
    * @param axes the axes of value as the product sees them
@@ -27,6 +33,7 @@ final class OperandTracer {
   Traced trace(String value, String axes, boolean scaled) {
     double scale = 1;
     int scales = 0;
+    String parted = "";
     while (true) {
       Node n = graph.producer(value);
       if (n == null || n.graph() != graph) {
@@ -43,13 +50,15 @@ final class OperandTracer {
         axes = permuted(n, axes);
         value = n.input(0);
       } else if (n.is("Reshape") && regrouped(n, axes) != null) {
-        axes = regrouped(n, axes);
+        String apart = regrouped(n, axes);
+        parted = axes.startsWith("X") ? apart.substring(0, 2) : parted;
+        axes = apart;
         value = n.input(0);
       } else {
         break;
       }
     }
-    return new Traced(new Operand(value, axes, context.shapes.type(value)), scale, scales);
+    return new Traced(new Operand(value, axes, context.shapes.type(value)), scale, scales, parted);
   }
 
   private static boolean isReal(int type) {
@@ -85,11 +94,13 @@ final class OperandTracer {
     return new String(before);
   }
 
-  /** Parts X into B and H upwards, or joins them where the keys pass through three axes and back. */
+  /** Parts X into B and H upwards (H and B where heads were moved from beside the channels to the front), or joins them where the keys pass through three axes and back. */
   private String regrouped(Node reshape, String axes) {
     int rank = context.shapes.rank(reshape.input(0));
     if (axes.startsWith("X") && rank == 4 && context.keepsLastTwo(reshape)) {
-      return "BH" + axes.substring(1);
+      Node above = graph.producer(reshape.input(0));
+      long[] perm = above != null && above.is("Transpose") ? above.integers("perm") : null;
+      return (perm != null && perm.length == 4 && perm[0] == 2 ? "HB" : "BH") + axes.substring(1);
     }
     return axes.equals("BHDN") && rank == 3 && context.keepsLastTwo(reshape) ? "XDN" : null;
   }

@@ -24,7 +24,7 @@ final class ProbabilityMatcher {
    * @param output what the rest of the graph reads
    * @param kept why the site does not convert, or ""
    */
-  record Product(Node node, Operand value, Operand output, String kept) {
+  record Product(Node node, OperandTracer.Traced value, Operand output, String kept) {
     private Product keptFor(String reason) {
       return new Product(node, value, output, reason);
     }
@@ -108,8 +108,8 @@ final class ProbabilityMatcher {
     if (n.real("alpha", 1) != 1) {
       throw new NoMatch(n + " scales the attention output; expected alpha 1");
     }
-    Operand v = operands.trace(n.input(1), lead + (n.integer("transB", 0) != 0 ? "DN" : "ND"), false).operand();
-    return new Product(n, v, output(n.output(0), lead + "ND"), "");
+    OperandTracer.Traced v = operands.trace(n.input(1), lead + (n.integer("transB", 0) != 0 ? "DN" : "ND"), false);
+    return new Product(n, v, output(n.output(0), lead + "ND", v.parted()), "");
   }
 
   /** What leads queries and keys: BH or X. */
@@ -141,16 +141,17 @@ final class ProbabilityMatcher {
     String leading = p.substring(0, lead.length());
     String valueAxes = Equation.translate(v, leading + key + channel, lead + "ND");
     String outputAxes = Equation.translate(e.output(), leading + query + channel, lead + "ND");
-    return new Product(n, operands.trace(n.input(first ? 1 : 0), valueAxes, false).operand(), output(n.output(0), outputAxes), "");
+    OperandTracer.Traced value = operands.trace(n.input(first ? 1 : 0), valueAxes, false);
+    return new Product(n, value, output(n.output(0), outputAxes, value.parted()), "");
   }
 
   /** With batch and heads in one axis, the reshape that parts them again belongs to the site. */
-  private Operand output(String value, String axes) {
+  private Operand output(String value, String axes, String apart) {
     List<Node> readers = graph.consumers(value);
     if (axes.equals("XND") && !graph.isOutput(value) && readers.size() == 1 && readers.get(0).is("Reshape")
         && context.shapes.rank(readers.get(0).output(0)) == 4 && context.keepsLastTwo(readers.get(0))) {
       String parted = readers.get(0).output(0);
-      return new Operand(parted, Operand.BHND, context.shapes.type(parted));
+      return new Operand(parted, (apart.isEmpty() ? "BH" : apart) + "ND", context.shapes.type(parted));
     }
     return new Operand(value, axes, context.shapes.type(value));
   }

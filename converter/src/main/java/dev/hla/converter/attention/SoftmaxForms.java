@@ -6,6 +6,7 @@ import dev.hla.converter.graph.Node;
 import dev.hla.converter.wiring.WiredSite;
 import java.util.Arrays;
 import java.util.List;
+import java.util.stream.Stream;
 
 /**
  * Attention written out around a softmax. All exporters' variants are one form with alternatives:
@@ -69,6 +70,17 @@ final class SoftmaxForms {
     return build(div, div.output(0), scores, "decomposed");
   }
 
+  /** Why a site does not convert whose operands join heads before the batch in one axis, or "". */
+  private static String headsFirst(ScoreMatcher.Scores scores, ProbabilityMatcher.Product product, MaskTracer.Traced mask) {
+    List<String> orders = List.of(scores.query().parted(), scores.key().parted(), product.value().parted());
+    boolean joined = Stream.of(scores.query(), scores.key(), product.value()).anyMatch(o -> o.operand().axes().contains("X"));
+    return joined || !orders.contains("HB") ? ""
+        : !orders.stream().allMatch("HB"::equals) ? "query, key and value join batch and heads in one axis in different orders; expected one order"
+        : mask.operand() != null && mask.operand().axes().length() > 2
+            ? "heads come before the batch where " + scores.query().operand().value() + " joins them, which leaves the axes of its mask open; expected one of keys alone"
+        : "";
+  }
+
   private boolean reducesKeysAlone(Node reduction, int rank) {
     Dim kept = context.shapes.dim(reduction.output(0), -1);
     List<Dim> axes = reduction.has(1) ? context.shapes.integers(reduction.input(1))
@@ -87,7 +99,7 @@ final class SoftmaxForms {
         : context.shapes.rank(scores.product().output(0)) == 3 ? "merged"
         : !scores.product().is("MatMul") ? "optimised"
         : scores.scalesOnOperands() >= 2 ? "sdpa" : "manual";
-    return builder.build(anchor, named, scores.query().operand(), scores.key().operand(), product.value(), product.output(), mask, scores.scale(), total, 0, 0, null,
-        null, product.kept());
+    return builder.build(anchor, named, scores.query().operand(), scores.key().operand(), product.value().operand(), product.output(), mask, scores.scale(), total, 0, 0, null,
+        null, product.kept().isEmpty() ? headsFirst(scores, product, mask) : product.kept());
   }
 }

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import dev.hla.converter.Dim;
 import dev.hla.converter.TinyModel;
+import dev.hla.converter.wiring.WiredSite;
 import dev.hla.onnx.AttributeProto;
 import java.util.List;
 import java.util.Locale;
@@ -187,6 +188,44 @@ class SoftmaxReasonsTest {
     assertEquals(reason, site.reason());
     assertEquals(kind, site.mask());
     assertEquals(scale, site.scale(), 1e-6);
+  }
+
+  /** Operands [B, N, H, d] of which batch and heads become one axis, in either order. */
+  private static TinyModel merged(boolean valueToo, String... mask) {
+    TinyModel m = new TinyModel().input("m", 2, 1, 1, 6).input("keys", 1, 6).integers("split", 2, -1, 4, 8).integers("joined", 8, -1, 8)
+        .integers("parted", valueToo ? 4 : 2, valueToo ? 2 : 4, 6, 8).integers("four", 4, 2, 6, 6).integers("three", 8, 6, 6);
+    for (String o : List.of("q", "k", "v")) {
+      boolean headsFirst = valueToo || !o.equals("v");
+      m.input(o, 2, 6, 32).node("Reshape", List.of(o, "split"), List.of(o + "4"))
+          .node("Transpose", List.of(o + "4"), List.of(o + "t"), headsFirst ? TinyModel.ints("perm", 2, 0, 1, 3) : TinyModel.ints("perm", 0, 2, 1, 3))
+          .node("Reshape", List.of(o + "t", "joined"), List.of(o + "3"));
+    }
+    m.node("Transpose", List.of("k3"), List.of("flipped"), TinyModel.ints("perm", 0, 2, 1)).node("MatMul", List.of("q3", "flipped"), List.of("s"));
+    for (String meets : mask) {
+      m.node("Reshape", List.of("s", "four"), List.of("s4")).node("Add", List.of("s4", meets), List.of("masked4"))
+          .node("Reshape", List.of("masked4", "three"), List.of("masked"));
+    }
+    return softmax(m, mask.length > 0 ? "masked" : "s").node("MatMul", List.of("p", "v3"), List.of("y3")).node("Reshape", List.of("y3", "parted"), List.of("y")).output("y");
+  }
+
+  static Stream<Arguments> orders() {
+    return Stream.of(
+        Arguments.of("heads first", merged(true), ""),
+        Arguments.of("heads first, and a mask of keys", merged(true, "keys"), ""),
+        Arguments.of("heads first, and a mask with a batch", merged(true, "m"),
+            "heads come before the batch where q4 joins them, which leaves the axes of its mask open; expected one of keys alone"),
+        Arguments.of("heads first in query and key alone", merged(false), "query, key and value join batch and heads in one axis in different orders; expected one order"));
+  }
+
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("orders")
+  void ofBatchAndHeadsAreTold(String name, TinyModel model, String reason) {
+    SiteReport report = AttentionFinder.find(model.model());
+    assertEquals(List.of(), report.notAttention());
+    WiredSite site = (WiredSite) report.sites().get(0);
+    assertEquals(reason, site.reason());
+    assertEquals("4 heads, batch 2, 6 tokens", site.heads() + " heads, batch " + site.batch() + ", " + site.queryTokens() + " tokens");
+    assertEquals(reason.isEmpty() ? "HBND" : site.wiring().output().axes(), site.wiring().output().axes());
   }
 
   static Stream<Arguments> axes() {
