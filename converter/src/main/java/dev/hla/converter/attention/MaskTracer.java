@@ -84,8 +84,7 @@ final class MaskTracer {
         factor *= operands.factor(n, scaled);
         value = n.input(scaled);
       } else if (n.is("Reshape") && context.keepsLastTwo(n)) {
-        int above = context.shapes.rank(n.input(0));
-        apart = above == 4 || (apart && above == rank);
+        apart = isApartAbove(n, apart);
         value = n.input(0);
       } else if (repeats(n) || n.is("Identity") || (n.is("Cast") && added)) {
         value = n.input(0);
@@ -94,6 +93,15 @@ final class MaskTracer {
       }
     }
     return expanded ? Traced.full(reason(value)) : Traced.FULL;
+  }
+
+  /** Whether a mask above a reshape has batch and heads in axes of their own: one that joined them, or moved an axis of one entry. */
+  private boolean isApartAbove(Node reshape, boolean apart) {
+    int from = context.shapes.rank(reshape.input(0));
+    int to = context.shapes.rank(reshape.output(0));
+    boolean joins = from == 4 && to == 3;
+    return from == to || !apart ? apart || joins
+        : (joins && context.shapes.dim(reshape.input(0), 0).is(1)) || (from == 3 && to == 4 && context.shapes.dim(reshape.output(0), 0).is(1));
   }
 
   private boolean leadsWithOnes(String value) {
@@ -121,8 +129,10 @@ final class MaskTracer {
   /** Why the way to a key mask ended here. */
   private String reason(String value) {
     Node n = graph.producer(value);
-    if (context.shapes.rank(value) < 0) {
-      return "the number of axes of its mask " + value + " cannot be told from the file; expected [B, H, 1, M] or fewer axes";
+    int rank = context.shapes.rank(value);
+    if (rank < 0 || rank > 4) {
+      return (rank < 0 ? "the number of axes of its mask " + value + " cannot be told from the file" : "its mask " + value + " has " + rank + " axes")
+          + "; expected [B, H, 1, M] or fewer axes";
     }
     if (isForKeys(value)) {
       return "it cannot be told which of batch and heads lead the axes of its mask " + value + "; expected [B, H, 1, M] there or above";

@@ -49,7 +49,7 @@ final class ProbabilityMatcher {
         case "Dropout" -> {
           // Before opset 12 a Dropout does nothing outside of training.
           if (reader.has(2) && context.shapes.scalar(reader.input(2)) != 0) {
-            kept = reader + " drops probabilities as in training (training_mode); expected a model for inference";
+            kept = reader + " drops probabilities where its training_mode says so; expected a model for inference";
           }
           value = reader.output(0);
         }

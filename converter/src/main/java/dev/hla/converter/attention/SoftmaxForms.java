@@ -34,6 +34,9 @@ final class SoftmaxForms {
     ScoreMatcher.Scores scores = new ScoreMatcher(context, graph).match(softmax.input(0));
     int known = context.shapes.rank(softmax.input(0));
     int rank = known < 0 ? scores.axes().length() : known;
+    if (rank != scores.axes().length()) {
+      throw new NoMatch("a mask gives its scores " + rank + " axes; expected " + scores.axes().length() + ", as they have without it");
+    }
     // Before opset 13 a softmax runs over all axes from its axis on, and its axis defaults to 1.
     long axis = softmax.integer("axis", context.opset >= 13 ? -1 : 1);
     if (axis != -1 && axis != rank - 1) {

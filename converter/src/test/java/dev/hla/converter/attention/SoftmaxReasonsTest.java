@@ -69,8 +69,10 @@ class SoftmaxReasonsTest {
         Arguments.of("rows chosen by something else", attended(rowsOf(masked(), "other").node("Where", List.of("any", "p", "zero"), List.of("p2")), "p2"), CHANGED),
         Arguments.of("a Dropout", after("Dropout", "p", "half"), ""),
         Arguments.of("a Dropout without training", after("Dropout", "p", "half", "zero"), ""),
+        Arguments.of("a Dropout that an input rules", after("Dropout", "p", "half", "t"),
+            "Dropout /p2/Dropout drops probabilities where its training_mode says so; expected a model for inference"),
         Arguments.of("a Dropout in training", after("Dropout", "p", "half", "one"),
-            "Dropout /p2/Dropout drops probabilities as in training (training_mode); expected a model for inference"));
+            "Dropout /p2/Dropout drops probabilities where its training_mode says so; expected a model for inference"));
   }
 
   @ParameterizedTest(name = "{0}")
@@ -104,6 +106,7 @@ class SoftmaxReasonsTest {
         Arguments.of("a sum over the keys", decomposed(-1), ""),
         Arguments.of("a sum over the keys, counted from the first", decomposed(3), ""),
         Arguments.of("a sum over heads and keys", decomposed(1, 3), "ReduceSum /sum/ReduceSum does not reduce the last axis alone; expected the keys' axis with keepdims"),
+        Arguments.of("a mask of five axes", computed("Reshape m five"), "a mask gives its scores 5 axes; expected 4, as they have without it"),
         Arguments.of("fused products", fused(""), ""),
         Arguments.of("a fused product of tokens first", fused("transBatchA"),
             "com.microsoft.FusedMatMul /s/FusedMatMul moves batch axes itself (transBatchA); expected operands with batch and heads first"),
@@ -131,7 +134,7 @@ class SoftmaxReasonsTest {
 
   /** A mask that is computed, by the last of a few nodes: its operator and inputs, its output its own name. */
   private static TinyModel computed(String... nodes) {
-    TinyModel m = scores().integers("each", 2, 1, 12, 6).integers("times", 1, 1, 12, 1).integers("thrice", 1, 1, 12, 3);
+    TinyModel m = scores().input("batch", 2, 1, 6).integers("rows3", 2, 12, 6).integers("each", 2, 1, 12, 6).integers("five", 1, 2, 1, 1, 6).integers("times", 1, 1, 12, 1).integers("thrice", 1, 1, 12, 3);
     String mask = "";
     for (String node : nodes) {
       List<String> words = List.of(node.split(" "));
@@ -168,6 +171,8 @@ class SoftmaxReasonsTest {
             "Tile /tile/Tile repeats the mask along an axis of several entries; expected one entry a key"),
         Arguments.of("a mask computed where it is expanded", computed("Expand m each", "Sub one expand"), MaskKind.FULL, 1.0,
             "its mask is the same for every query, but Sub /sub/Sub computes it where it is repeated for each; expected it before that"),
+        Arguments.of("a mask of a batch, given an axis of heads after it is expanded", computed("Expand batch rows3", "Reshape expand each"), MaskKind.FULL, 1.0,
+            "it cannot be told which of batch and heads lead the axes of its mask batch; expected [B, H, 1, M] there or above"),
         Arguments.of("a mask that depends on the query", computed("Add m causal"), MaskKind.FULL, 1.0,
             "the mask depends on the query, so the weights are no plain product over keys; expected one that is the same for every query"),
         Arguments.of("one number a row", computed("ReduceMax s"), MaskKind.NONE, 1.0, ""),
