@@ -88,7 +88,7 @@ final class KindTracer {
 
   /** The activation that a projection reads, or null if the node is none. */
   private String projects(Graph graph, Node n) {
-    if (!n.is("MatMul", "Gemm", "Conv", "com.microsoft.FusedMatMul", "MatMulInteger", "com.microsoft.MatMulNBits")) {
+    if (!n.is("MatMul", "Einsum", "Gemm", "Conv", "com.microsoft.FusedMatMul", "MatMulInteger", "com.microsoft.MatMulNBits")) {
       return null;
     }
     if (context.isConstant(graph, n.input(1))) {

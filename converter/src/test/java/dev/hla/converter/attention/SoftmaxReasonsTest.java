@@ -9,6 +9,7 @@ import dev.hla.onnx.AttributeProto;
 import java.util.List;
 import java.util.Locale;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -231,6 +232,19 @@ class SoftmaxReasonsTest {
     assertEquals(reason, site.reason());
     assertEquals("4 heads, batch 2, 6 tokens", site.heads() + " heads, batch " + site.batch() + ", " + site.queryTokens() + " tokens");
     assertEquals(reason.isEmpty() ? "HBND" : site.wiring().output().axes(), site.wiring().output().axes());
+  }
+
+  @Test
+  void projectionsMayBeEinsums() {
+    TinyModel model = new TinyModel().input("x", 2, 6, 32);
+    for (String o : List.of("q", "k", "v")) {
+      model.weight("w" + o, 32, 4, 8).node("Einsum", List.of("x", "w" + o), List.of(o), TinyModel.string("equation", "abc,cde->abde"));
+    }
+    model.node("Einsum", List.of("k", "q"), List.of("s"), TinyModel.string("equation", "aecd,abcd->acbe"));
+    AttentionSite site = AttentionFinder.find(softmax(model, "s").node("Einsum", List.of("p", "v"), List.of("y"), TinyModel.string("equation", "acbe,aecd->abcd"))
+        .output("y").model()).sites().get(0);
+    assertEquals(Kind.SELF, site.kind());
+    assertEquals("", site.reason());
   }
 
   static Stream<Arguments> axes() {
