@@ -16,7 +16,6 @@ import dev.hla.converter.rewrite.Plan;
 import dev.hla.converter.rewrite.Rewriter;
 import dev.hla.converter.rewrite.SiteSelection;
 import dev.hla.distill.plan.PlanFile;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.List;
@@ -97,8 +96,8 @@ final class ConvertCommand extends Verb {
     }
     RankSpec spec = RankSpec.parse(ranks);
     OnnxModel source = OnnxModel.load(existing(model));
-    if (!dryRun && !force && Files.exists(output)) {
-      throw new HlaException(output + ": exists already; choose another name, or --force to replace it");
+    if (!dryRun) {
+      OutputFile.at(output, force);
     }
     SiteReport report = AttentionFinder.find(source);
     if (report.sites().isEmpty()) {

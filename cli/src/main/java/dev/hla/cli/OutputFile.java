@@ -1,13 +1,12 @@
 package dev.hla.cli;
 
 import dev.hla.converter.HlaException;
+import dev.hla.converter.files.OutputFiles;
 import java.io.BufferedOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
-import java.nio.file.attribute.PosixFilePermissions;
 
 /**
  * A file that appears whole or not at all: written beside its place under another name, then renamed. An existing file
@@ -29,16 +28,12 @@ final class OutputFile {
 
   /** Checks that the file can be made here, before any work. */
   static OutputFile at(Path file, boolean force) {
-    if (Files.isDirectory(file)) {
-      throw new HlaException(file + ": is a folder; give the name of a file to write");
-    }
-    Path folder = folderOf(file);
+    Path folder = file.toAbsolutePath().getParent();
     if (!Files.isDirectory(folder)) {
       throw new HlaException(file + ": there is no folder " + folder + " to write it in");
     }
-    OutputFile output = new OutputFile(file, force);
-    output.refuseExisting();
-    return output;
+    OutputFiles.requireFree(file, force);
+    return new OutputFile(file, force);
   }
 
   Path path() {
@@ -46,29 +41,15 @@ final class OutputFile {
   }
 
   void write(Content content) throws IOException {
-    Path temporary = Files.createTempFile(folderOf(file), "." + file.getFileName(), ".part");
+    Path partial = OutputFiles.partial(file);
     try {
-      try (OutputStream out = new BufferedOutputStream(Files.newOutputStream(temporary), 1 << 16)) {
+      try (OutputStream out = new BufferedOutputStream(Files.newOutputStream(partial), 1 << 16)) {
         content.writeTo(out);
       }
-      // Temporary files are private to their owner.
-      if (Files.getFileStore(temporary).supportsFileAttributeView("posix")) {
-        Files.setPosixFilePermissions(temporary, PosixFilePermissions.fromString("rw-r--r--"));
-      }
-      refuseExisting();
-      Files.move(temporary, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+      OutputFiles.requireFree(file, force);
+      OutputFiles.moveInto(partial, file);
     } finally {
-      Files.deleteIfExists(temporary);
+      Files.deleteIfExists(partial);
     }
-  }
-
-  private void refuseExisting() {
-    if (!force && Files.exists(file)) {
-      throw new HlaException(file + ": exists already; give another name, or --force to replace it");
-    }
-  }
-
-  private static Path folderOf(Path file) {
-    return file.toAbsolutePath().getParent();
   }
 }

@@ -1,5 +1,6 @@
 package dev.hla.converter;
 
+import dev.hla.converter.files.OutputFiles;
 import dev.hla.converter.graph.TensorReader;
 import dev.hla.onnx.AttributeProto;
 import dev.hla.onnx.FunctionProto;
@@ -10,7 +11,6 @@ import dev.hla.onnx.SparseTensorProto;
 import dev.hla.onnx.StringStringEntryProto;
 import dev.hla.onnx.TensorProto;
 import java.io.IOException;
-import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
@@ -104,6 +104,7 @@ public final class ExternalData {
     }
     files.forEach((location, file) -> {
       Path to = folder.resolve(location);
+      OutputFiles.requireFree(to, force);
       try {
         Files.createDirectories(to.getParent());
         if (mode == Mode.LINK) {
@@ -116,8 +117,6 @@ public final class ExternalData {
         } else {
           Files.copy(file, to);
         }
-      } catch (FileAlreadyExistsException e) {
-        throw new HlaException(to + ": exists already; choose another folder, or --force to replace it", e);
       } catch (IOException | UnsupportedOperationException e) {
         throw new HlaException(to + ": the weights cannot be " + (mode == Mode.LINK ? "linked" : "copied") + " there (" + e.getMessage() + ")"
             + (mode == Mode.LINK ? "; say --external-data copy" : ""), e);

@@ -68,7 +68,7 @@ public record OnnxModel(Path path, ModelProto proto) {
       throw new HlaException(file + ": the folder " + folder + " does not exist; make it first");
     }
     try {
-      Path partial = Files.createTempFile(folder, "." + file.getFileName(), ".part");
+      Path partial = OutputFiles.partial(file);
       try {
         try (OutputStream out = new BufferedOutputStream(Files.newOutputStream(partial), 1 << 20)) {
           proto.writeTo(out);

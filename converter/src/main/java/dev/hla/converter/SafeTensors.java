@@ -290,7 +290,7 @@ public final class SafeTensors {
       // Blanks bring the data to a multiple of 8 bytes, so that a reader may map it.
       byte[] padded = Arrays.copyOf(json, (json.length + 7) / 8 * 8);
       Arrays.fill(padded, json.length, padded.length, (byte) ' ');
-      Path part = Files.createTempFile(file.toAbsolutePath().getParent(), file.getFileName().toString(), ".part");
+      Path part = OutputFiles.partial(file);
       try {
         try (FileChannel channel = FileChannel.open(part, StandardOpenOption.WRITE)) {
           writeFully(channel, littleEndian(8).putLong(padded.length).flip());

@@ -109,4 +109,20 @@ class ExternalDataTest {
       assertEquals(mode == ExternalData.Mode.LINK, Files.isSameFile(source.resolveSibling("sub").resolve("w.data"), to.resolveSibling("sub").resolve("w.data")));
     }
   }
+
+  @Test
+  void noWeightsReplaceAPipe() throws Exception {
+    Path source = model("w.data");
+    Files.write(source.resolveSibling("w.data"), new byte[16]);
+    Path target = Files.createDirectories(folder.resolve("elsewhere")).resolve("out.onnx");
+    for (String name : List.of("w.data", "out.onnx.hla.data")) {
+      Path pipe = target.resolveSibling(name);
+      assertEquals(0, new ProcessBuilder("mkfifo", pipe.toString()).start().waitFor());
+      for (ExternalData.Mode mode : List.of(ExternalData.Mode.COPY, ExternalData.Mode.LINK)) {
+        HlaException e = assertThrows(HlaException.class, () -> converted(source).write(target, mode, true));
+        assertTrue(e.getMessage().contains(name + ": is a device, a pipe or a socket"), e.getMessage());
+      }
+      Files.delete(pipe);
+    }
+  }
 }

@@ -27,9 +27,7 @@ final class ConvertedFile {
    * @throws HlaException if a file exists already, or cannot be written; then nothing is left behind
    */
   static void write(Rewriter.Rewritten rewritten, Path target, ExternalData.Mode mode, boolean force) {
-    if (!force && Files.exists(target)) {
-      throw new HlaException(target + ": exists already; choose another name, or --force to replace it");
-    }
+    OutputFiles.requireFree(target, force);
     OnnxModel model = rewritten.model();
     if (ExternalData.files(model).isEmpty() || rewritten.tensors().isEmpty()) {
       ExternalData.bring(model, target, mode, force);
@@ -37,11 +35,9 @@ final class ConvertedFile {
       return;
     }
     Path sidecar = target.resolveSibling(target.getFileName() + ".hla.data");
-    if (!force && Files.exists(sidecar)) {
-      throw new HlaException(sidecar + ": exists already; choose another name, or --force to replace it");
-    }
+    OutputFiles.requireFree(sidecar, force);
     try {
-      Path partial = Files.createTempFile(target.toAbsolutePath().getParent(), "." + sidecar.getFileName(), ".part");
+      Path partial = OutputFiles.partial(sidecar);
       try {
         OnnxModel outside;
         try (OutputStream out = Files.newOutputStream(partial)) {
