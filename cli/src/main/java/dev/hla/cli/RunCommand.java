@@ -61,18 +61,18 @@ final class RunCommand extends Verb {
   int execute() throws Exception {
     existing(model);
     OutputFile file = output == null ? null : OutputFile.at(output, force);
-    Map<String, Tensor> given = inputs.given();
+    RunOptions.Inputs.Given given = inputs.read();
     long start = System.nanoTime();
     try (ModelSession session = ModelSession.open(model, options.settings())) {
       double openSeconds = secondsSince(start);
-      Map<String, Tensor> values = inputs.random().complete(session.inputs(), given);
+      Map<String, Tensor> values = given.others().complete(session.inputs(), given.values());
       start = System.nanoTime();
       Map<String, Tensor> results = session.run(values);
       double runSeconds = secondsSince(start);
       if (file != null) {
         file.write(out -> Npz.write(results, out));
       }
-      report(new Result(model.toString(), LibraryReport.of(session.library()), inputs(session, values, given),
+      report(new Result(model.toString(), LibraryReport.of(session.library()), inputs(session, values, given.values()),
           results.entrySet().stream().map(e -> Output.of(e.getKey(), e.getValue())).toList(),
           openSeconds, runSeconds, file == null ? null : file.path().toString()));
     }

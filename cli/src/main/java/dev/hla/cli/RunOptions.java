@@ -37,31 +37,51 @@ final class RunOptions {
     @Option(names = "--seed", paramLabel = "N", defaultValue = "0", description = "seed of what is made up (default: 0)")
     long seed;
 
-    RandomInputs random() {
+    /** What the files give, and the rest to be made up. */
+    record Given(Map<String, Tensor> values, RandomInputs others) {}
+
+    private void requireSizes() {
       dimensions.forEach((name, size) -> {
         if (size < 1) {
           throw new HlaException("--dim " + name + "=" + size + ": a size is at least 1");
         }
       });
-      return new RandomInputs(dimensions, seed);
     }
 
-    Map<String, Tensor> given() throws IOException {
+    Given read() throws IOException {
+      requireSizes();
       Map<String, Tensor> given = new LinkedHashMap<>();
+      Map<String, String> unreadable = new LinkedHashMap<>();
       for (String file : files) {
         int equals = file.indexOf('=');
         if (equals > 0) {
           given.put(file.substring(0, equals), Npz.readReference(file.substring(equals + 1)));
         } else {
-          Npz.readAll(Verb.existing(Path.of(file))).forEach((name, value) -> {
-            // Files that hold a whole test case keep its outputs as out:NAME.
-            if (!name.startsWith("out:")) {
-              given.put(name.startsWith("in:") ? name.substring(3) : name, value);
-            }
-          });
+          given.putAll(arrays(Verb.existing(Path.of(file)), unreadable));
         }
       }
-      return given;
+      return new Given(given, new RandomInputs(dimensions, seed, unreadable));
+    }
+
+    private static Map<String, Tensor> arrays(Path file, Map<String, String> unreadable) throws IOException {
+      Map<String, Tensor> arrays = new LinkedHashMap<>();
+      Map<String, String> passedOver = new LinkedHashMap<>();
+      Npz.readAll(file, (name, reason) -> passedOver.put(input(name), reason)).forEach((name, value) -> {
+        // Files that hold a whole test case keep its outputs as out:NAME.
+        if (!name.startsWith("out:")) {
+          arrays.put(input(name), value);
+        }
+      });
+      if (arrays.isEmpty()) {
+        throw new HlaException(passedOver.isEmpty() ? file + ": gives no input; a .npz archive with an array NAME.npy for each input is wanted"
+            : String.join("; ", passedOver.values()));
+      }
+      unreadable.putAll(passedOver);
+      return arrays;
+    }
+
+    private static String input(String name) {
+      return name.startsWith("in:") ? name.substring(3) : name;
     }
   }
 }

@@ -84,6 +84,10 @@ abstract class Verb implements Callable<Integer> {
     if (Files.isDirectory(file)) {
       throw new HlaException(file + ": is a folder; a file is wanted");
     }
+    // Whoever opens a pipe waits for its other end.
+    if (!Files.isRegularFile(file)) {
+      throw new HlaException(file + ": is a device, a pipe or a socket; a file is wanted");
+    }
     if (!Files.isReadable(file)) {
       throw new HlaException(file + ": may not be read");
     }

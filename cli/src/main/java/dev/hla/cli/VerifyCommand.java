@@ -70,7 +70,8 @@ final class VerifyCommand extends Verb {
     }
     Verification.Side first = new Verification.Side(a, alone ? new ModelSession.Settings(false, options.threads) : options.settings());
     Verification.Side second = new Verification.Side(alone ? a : b, options.settings());
-    Verification verification = Verification.of(first, second, inputs.given(), inputs.random());
+    RunOptions.Inputs.Given given = inputs.read();
+    Verification verification = Verification.of(first, second, given.values(), given.others());
     if (alone && verification.sites().isEmpty() && verification.innerSites() == 0) {
       throw wrongUsage(a + " has no converted attention; name a second model to compare it with");
     }

@@ -11,6 +11,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.BiConsumer;
 import java.util.zip.Deflater;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipException;
@@ -61,13 +62,22 @@ public final class Npz implements AutoCloseable {
 
   /** All arrays that can be read as numbers; texts and objects, which numpy files may hold too, are passed over. */
   public static Map<String, Tensor> readAll(Path file) throws IOException {
+    return readAll(file, (name, reason) -> {});
+  }
+
+  /**
+   * All arrays that can be read as numbers.
+   *
+   * @param passedOver is told the name of each other one, and why it cannot be read
+   */
+  public static Map<String, Tensor> readAll(Path file, BiConsumer<String, String> passedOver) throws IOException {
     try (Npz npz = open(file)) {
       Map<String, Tensor> arrays = new LinkedHashMap<>();
       for (String name : npz.names()) {
         try {
           arrays.put(name, npz.get(name));
         } catch (UnreadableType e) {
-          continue;
+          passedOver.accept(name, e.getMessage());
         }
       }
       return arrays;

@@ -20,13 +20,23 @@ public final class RandomInputs {
   private final Map<String, Integer> dimensions = new TreeMap<>();
   private final Map<String, Integer> given;
   private final long seed;
+  private final Map<String, String> unreadable;
 
   /**
    * @param given sizes for axes that the model leaves open, by the name of the axis ({@link Slot#dimensions})
    */
   public RandomInputs(Map<String, Integer> given, long seed) {
+    this(given, seed, Map.of());
+  }
+
+  /**
+   * @param given sizes for axes that the model leaves open, by the name of the axis ({@link Slot#dimensions})
+   * @param unreadable names of values that were given and could not be read, each with the reason; an input among them is not made up
+   */
+  public RandomInputs(Map<String, Integer> given, long seed, Map<String, String> unreadable) {
     this.given = Map.copyOf(given);
     this.seed = seed;
+    this.unreadable = Map.copyOf(unreadable);
   }
 
   /**
@@ -34,12 +44,16 @@ public final class RandomInputs {
    *
    * @param known values that were given; their sizes also decide open axes of the same name
    * @return all inputs, in the model's order
+   * @throws HlaException if one cannot be made up, or was given and could not be read
    */
   public Map<String, Tensor> complete(List<Slot> inputs, Map<String, Tensor> known) {
     learn(inputs, known);
     Map<String, Tensor> values = new LinkedHashMap<>(known);
     for (Slot slot : inputs) {
       if (!known.containsKey(slot.name())) {
+        if (unreadable.containsKey(slot.name())) {
+          throw new HlaException(unreadable.get(slot.name()) + " (it is an input of the model)");
+        }
         values.put(slot.name(), make(slot));
       }
     }
