@@ -3,6 +3,7 @@ package dev.hla.cli;
 import dev.hla.runtime.Machine;
 import java.io.File;
 import java.io.IOException;
+import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -26,6 +27,9 @@ final class DoctorCommand extends Verb {
   /** What --json prints with --error. */
   record Explanation(List<KnownError.Diagnosis> causes) {}
 
+  /** Of an error's text, in bytes. */
+  private static final int LONGEST = 1 << 20;
+
   @Option(names = "--error", paramLabel = "TEXT", description =
       "explain this error, the message as it came, and look at nothing else; a file's name reads the file, - standard input")
   String error;
@@ -46,12 +50,18 @@ final class DoctorCommand extends Verb {
   }
 
   private String errorText() throws IOException {
-    if (error.equals("-")) {
-      return new String(System.in.readAllBytes(), StandardCharsets.UTF_8);
-    }
     // No message is the name of a file that is here, and a name too long for a file is none.
     File file = new File(error);
-    return file.isFile() ? new String(Files.readAllBytes(file.toPath()), StandardCharsets.UTF_8) : error;
+    if (!error.equals("-") && !file.isFile()) {
+      return error;
+    }
+    try (InputStream in = error.equals("-") ? System.in : Files.newInputStream(file.toPath())) {
+      byte[] text = in.readNBytes(LONGEST + 1);
+      if (text.length > LONGEST) {
+        warn("--error " + error + ": only the first " + LONGEST + " bytes were looked at");
+      }
+      return new String(text, 0, Math.min(text.length, LONGEST), StandardCharsets.UTF_8);
+    }
   }
 
   private int explain(List<KnownError.Diagnosis> causes) {

@@ -10,7 +10,8 @@ import java.util.regex.Pattern;
 /**
  * What ONNX Runtime, the dynamic linker and the operator library say when a model or the library does not load, with the
  * cause and the cure of each. The words are those of ONNX Runtime 1.29, with what 1.17 to 1.24 say where they differ;
- * docs/errors.md holds the same as a table.
+ * docs/errors.md holds the same as a table. A text may be long and of any kind: what a pattern lets run on begins where words do, or
+ * ends after 1000 characters, so that looking takes time in proportion to the text.
  */
 enum KnownError {
   OPERATOR_NOT_REGISTERED(
@@ -38,23 +39,23 @@ enum KnownError {
       "take ONNX Runtime 1.$1 or newer; where several are installed, see which one is loaded (ldd, LD_LIBRARY_PATH, the class path)."
           + " The operator library asks for 18"),
   LIBRARY_NOT_FOUND(
-      "Failed to load library (.+?) with error: \\1: cannot open shared object file",
+      "Failed to load library (.{1,1000}?) with error: \\1: cannot open shared object file",
       "there is no file $1, or, given without a folder, none on the library path, or it is for another kind of processor",
       "name the file with its whole path, which `hla lib-path` prints; if it is there, `file $1` says for which processor"),
   DEPENDENCY_NOT_FOUND(
-      "Failed to load library (.+?) with error: (?!\\1:)(.+?): cannot open shared object file",
+      "Failed to load library (.{1,1000}?) with error: (?!\\1:)(\\S{1,1000}?): cannot open shared object file",
       "$1 is there, but $2, which it needs, is not on the library path",
       "install what holds $2, or add its folder to LD_LIBRARY_PATH before the program starts; `ldd $1` lists all that it needs"),
   WRONG_ELF_CLASS(
-      "(\\S+): wrong ELF class: (\\w+)",
+      "(?<!\\S)(\\S+): wrong ELF class: (\\w+)",
       "$1 is for processors of another word size ($2) than this program",
       "take the library for this machine: `hla lib-path` prints it"),
   NOT_A_LIBRARY(
-      "(\\S+): (?:invalid ELF header|file too short|cannot read file data)",
+      "(?<!\\S)(\\S+): (?:invalid ELF header|file too short|cannot read file data)",
       "$1 is no shared library: a folder, a text or error page under its name, or a file cut short",
       "copy it again from where `hla lib-path` says"),
   SYSTEM_TOO_OLD(
-      "version `(\\S+)' not found \\(required by (.+?)\\)",
+      "version `(\\S+)' not found \\(required by (.{1,1000}?)\\)",
       "$2 was built on a system with newer C or C++ libraries ($1) than this one has",
       "build the toolkit from its sources here, or run on a system at least as new"),
   NO_OPERATOR_LIBRARY(
@@ -70,7 +71,8 @@ enum KnownError {
       "the model names a weights file outside its own folder, by an absolute path, \"..\" or a link, and ONNX Runtime 1.24 and newer refuse that",
       "put the weights themselves beside the model; `hla convert --external-data copy` (or link) puts them beside the file that it writes"),
   EXTERNAL_DATA_MISSING(
-      "(?<!loaded from bytes.{0,200})External data path does not exist: \"(.+?)\"|cannot get file size: No such file or directory \\[(.+?)]|GetFileLength for (\\S+) failed",
+      "(?=External data)(?<!loaded from bytes.{0,200})External data path does not exist: \"(.{1,1000}?)\""
+          + "|cannot get file size: No such file or directory \\[(.{1,1000}?)]|GetFileLength for (\\S+) failed",
       "the weights file $1$2$3 is missing: the model was moved or copied without it",
       "put it there; `hla convert --external-data copy` puts the weights beside the file that it writes"),
   EXTERNAL_DATA_SHORT(
