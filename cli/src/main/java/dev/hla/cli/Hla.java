@@ -47,10 +47,13 @@ public final class Hla implements Runnable {
 
   /** Runs a command line and ends the process with its exit code. */
   public static void main(String[] arguments) {
-    PrintStream out = new PrintStream(new java.io.FileOutputStream(java.io.FileDescriptor.out), false, StandardCharsets.UTF_8);
+    StandardOutput out = new StandardOutput();
     PrintStream err = new PrintStream(new java.io.FileOutputStream(java.io.FileDescriptor.err), true, StandardCharsets.UTF_8);
-    int code = run(new PrintWriter(out), new PrintWriter(err, true), arguments);
-    out.flush();
+    int code = run(new PrintWriter(out, false, StandardCharsets.UTF_8), new PrintWriter(err, true), arguments);
+    if (out.lost() != null && code != Exit.USAGE) {
+      err.println("hla: standard output could not be written to the end (" + out.lost() + "); print to a place with room for it");
+      code = Exit.FAILED;
+    }
     System.exit(code);
   }
 
