@@ -14,6 +14,7 @@ module dev.hla.converter {
   exports dev.hla.converter.rewrite;
   exports dev.hla.onnx;
 
+  exports dev.hla.converter.files to dev.hla.runtime, dev.hla.distill;
   exports dev.hla.converter.graph to dev.hla.distill;
   exports dev.hla.converter.wiring to dev.hla.distill;
 }

@@ -5,6 +5,7 @@ import com.fasterxml.jackson.core.StreamReadFeature;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.hla.converter.files.BrokenJson;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -73,7 +74,7 @@ public final class FeatureMaps {
       }
     } catch (JsonProcessingException e) {
       throw new HlaException(
-          tensors.file() + ": metadata \"sites\" is not JSON: " + SafeTensors.printable(e.getOriginalMessage()), e);
+          tensors.file() + ": metadata \"sites\" is not JSON: " + SafeTensors.printable(BrokenJson.reason(e)), e);
     }
     throw new HlaException(tensors.file() + ": metadata \"sites\" is missing or not a JSON object");
   }

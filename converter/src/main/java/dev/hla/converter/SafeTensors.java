@@ -6,6 +6,7 @@ import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.hla.converter.files.BrokenJson;
 import dev.hla.converter.files.OutputFiles;
 import dev.hla.converter.graph.TensorReader;
 import java.io.EOFException;
@@ -102,7 +103,7 @@ public final class SafeTensors {
     } catch (NoSuchFileException e) {
       throw new HlaException(file + ": no such file", e);
     } catch (JsonProcessingException e) {
-      throw new HlaException(malformed(file, "the header is not JSON: " + printable(e.getOriginalMessage())).getMessage(), e);
+      throw new HlaException(malformed(file, "the header is not JSON: " + printable(BrokenJson.reason(e))).getMessage(), e);
     } catch (IOException e) {
       throw new HlaException(file + ": cannot be read: " + e.getMessage(), e);
     }

@@ -87,7 +87,7 @@ class SafeTensorsTest {
       "{\"a\":{\"dtype\":\"U8\",\"shape\":[8],\"data_offsets\":[0,8]},\"a\":{\"dtype\":\"U8\",\"shape\":[8],\"data_offsets\":[0,8]}}; Duplicate field 'a'",
       "{\"__metadata__\":{\"k\":1},\"a\":{\"dtype\":\"U8\",\"shape\":[8],\"data_offsets\":[0,8]}}; metadata \"k\" is not a string",
       "{\"__metadata__\":[],\"a\":{\"dtype\":\"U8\",\"shape\":[8],\"data_offsets\":[0,8]}}; __metadata__ is not a JSON object",
-      "{\"a\":; the header is not JSON", "[1,2]; the header is not a JSON object",
+      "{\"a\":; the header is not JSON: Unexpected end-of-input within/between Object entries, line 1, column 6", "[1,2]; the header is not a JSON object",
       "{\"a\":{\"dtype\":\"U8\",\"shape\":[8],\"data_offsets\":[0,8]}} x; the header is not JSON",
       "{\"a\\nb\":7}; tensor \"a<U+000A>b\": element type"})
   void hostileHeadersAreRefusedInOneLine(String header, String complaint) throws IOException {

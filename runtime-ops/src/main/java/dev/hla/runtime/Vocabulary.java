@@ -4,7 +4,9 @@ import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import dev.hla.converter.HlaException;
+import dev.hla.converter.files.BrokenJson;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -35,9 +37,9 @@ public final class Vocabulary {
   public static Vocabulary read(Path file) throws IOException {
     JsonNode root;
     try {
-      root = JsonMapper.builder().build().readTree(Files.readAllBytes(file));
+      root = JsonMapper.builder().build().readTree(new String(Files.readAllBytes(file), StandardCharsets.UTF_8));
     } catch (JsonProcessingException e) {
-      throw new HlaException(file + ": not JSON: " + e.getOriginalMessage(), e);
+      throw new HlaException(file + ": not JSON: " + BrokenJson.reason(e), e);
     }
     JsonNode words = root.path("words");
     JsonNode rows = root.path("table");

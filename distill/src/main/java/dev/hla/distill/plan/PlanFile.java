@@ -2,14 +2,19 @@ package dev.hla.distill.plan;
 
 import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.JsonMappingException;
+import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.PropertyNamingStrategies;
 import com.fasterxml.jackson.databind.SerializationFeature;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import dev.hla.converter.HlaException;
+import dev.hla.converter.files.BrokenJson;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.stream.Collectors;
 
 /**
  * What was measured and decided. All times are medians in milliseconds, all errors relative errors on held-out inputs.
@@ -71,15 +76,24 @@ public record PlanFile(String format, String model, String maps, String budget, 
   /** @throws HlaException where the file is no plan */
   public static PlanFile read(Path file) {
     try {
-      PlanFile plan = JSON.readValue(Files.readString(file), PlanFile.class);
-      if (!FORMAT.equals(plan.format) || plan.maps == null || plan.sites == null) {
-        throw new HlaException(file + ": no plan: \"format\" is " + plan.format + ", \"" + FORMAT + "\" with maps and sites expected; hla plan writes one");
+      JsonNode json = JSON.readTree(new String(Files.readAllBytes(file), StandardCharsets.UTF_8));
+      JsonNode format = json.path("format");
+      if (!format.asText().equals(FORMAT) || !json.path("maps").isTextual() || !json.path("sites").isArray()) {
+        throw new HlaException(file + ": no plan: \"format\" is " + (format.isMissingNode() ? "missing" : format) + ", \"" + FORMAT
+            + "\" with maps and sites expected; hla plan writes one");
       }
-      return plan;
+      return JSON.treeToValue(json, PlanFile.class);
+    } catch (JsonMappingException e) {
+      throw new HlaException(file + ": no plan: \"" + e.getPath().stream().map(PlanFile::step).collect(Collectors.joining(".")) + "\" is not as in "
+          + FORMAT + "; hla plan writes one", e);
     } catch (JsonProcessingException e) {
-      throw new HlaException(file + ": no plan (" + e.getOriginalMessage().lines().findFirst().orElse("") + "); hla plan writes one", e);
+      throw new HlaException(file + ": no plan: not JSON: " + BrokenJson.reason(e) + "; hla plan writes one", e);
     } catch (IOException e) {
       throw new HlaException(file + ": cannot be read (" + e.getMessage() + ")", e);
     }
+  }
+
+  private static String step(JsonMappingException.Reference step) {
+    return step.getFieldName() == null ? Integer.toString(step.getIndex()) : step.getFieldName();
   }
 }
