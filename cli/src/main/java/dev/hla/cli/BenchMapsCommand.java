@@ -26,12 +26,13 @@ final class BenchMapsCommand extends Verb {
   @Parameters(paramLabel = "MODEL", description = "the original model")
   Path model;
 
-  @Option(names = "--maps", paramLabel = "SPEC", split = ";",
+  @Option(names = "--maps", paramLabel = "SPEC", split = "\\s*;\\s*", splitSynopsisLabel = ";",
       defaultValue = "64:softplus;64,1:softmax;8,8,1:softplus;8,8,1:softmax+64;8^2,1;11^2,1;8^2,2^2,1;256,1:softmax;16,16,1:softmax+64;8^2,3^2,1;8^2,4^2,1",
       description = "families, written as distill --ranks, with ; between them (default: ${DEFAULT-VALUE})")
-  List<String> families;
+  List<MapDesign> families;
 
-  @Option(names = "--steps", paramLabel = "N", defaultValue = "400", description = "steps of each fit (default: ${DEFAULT-VALUE})")
+  @Option(names = "--steps", paramLabel = "N", defaultValue = "400", converter = Numbers.NoneOrMore.class,
+      description = "steps of each fit (default: ${DEFAULT-VALUE})")
   int steps;
 
   @Option(names = "--work", paramLabel = "FOLDER", description = "where to keep captured attention and unfinished fits, and leave them"
@@ -63,12 +64,11 @@ final class BenchMapsCommand extends Verb {
 
   @Override
   int execute() throws Exception {
-    List<MapDesign> designs = families.stream().map(MapDesign::parse).toList();
     OnnxModel source = OnnxModel.load(existing(model));
-    List<AttentionSite> chosen = sites.choose(source, designs.get(0).spec()).choices().stream().map(Choice::site).toList();
+    List<AttentionSite> chosen = sites.choose(source, families.get(0).spec()).choices().stream().map(Choice::site).toList();
     Path folder = work != null ? work : Files.createTempDirectory("hla-bench");
     try {
-      Document document = measured(source, chosen, designs, folder);
+      Document document = measured(source, chosen, families, folder);
       json(document);
       print(document);
       return document.holds() ? Exit.DONE : Exit.CHECK_FAILED;

@@ -10,9 +10,9 @@ import java.lang.management.ManagementFactory;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.stream.Stream;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
@@ -29,13 +29,13 @@ final class BenchOpCommand extends Verb {
   private static final int MOST_HEADS = 1024;
   private static final int MOST_WIDTH = 256;
 
-  @Option(names = "--tokens", paramLabel = "N", split = ",", defaultValue = "1024,2048,4096,8192,16384,32768,65536",
+  @Option(names = "--tokens", paramLabel = "N", split = "\\s*,\\s*", splitSynopsisLabel = ",", defaultValue = "1024,2048,4096,8192,16384,32768,65536",
       description = "lengths (default: ${DEFAULT-VALUE})")
   List<Integer> tokens;
 
   @Option(names = "--ranks", paramLabel = "SPEC",
       description = "factors: 16,16, or 16^2 for a power, or 16^2,1 with a gate; may be repeated (default: 16,16 and 32,32 and 16^2)")
-  List<String> ranks = List.of();
+  List<RankSpec> ranks = List.of();
 
   @Option(names = "--heads", paramLabel = "N", defaultValue = "12", description = "heads (default: ${DEFAULT-VALUE})")
   int heads;
@@ -46,7 +46,8 @@ final class BenchOpCommand extends Verb {
   @Option(names = "--type", paramLabel = "TYPE", defaultValue = "float32", description = "float32, float16 or bfloat16 (default: ${DEFAULT-VALUE})")
   ElementType type;
 
-  @Option(names = "--threads", paramLabel = "N", defaultValue = "0", description = "threads of one operator (default: one per core)")
+  @Option(names = "--threads", paramLabel = "N", defaultValue = "0", converter = Numbers.Threads.class,
+      description = "threads of one operator (default: one per core)")
   int threads;
 
   @Option(names = "--seconds", paramLabel = "S", defaultValue = "5",
@@ -102,23 +103,13 @@ final class BenchOpCommand extends Verb {
     tokens.forEach(n -> within("--tokens", n, MOST_TOKENS));
     within("--heads", heads, MOST_HEADS);
     within("--head-dim", headDim, MOST_WIDTH);
-    if (threads < 0) {
-      throw wrongUsage("--threads " + threads + ": 0 or more is wanted");
-    }
     if (!(seconds > 0 && seconds <= 3600)) {
       throw wrongUsage("--seconds " + seconds + ": more than 0 and at most 3600 is wanted");
     }
     if (!TYPES.contains(type)) {
       throw wrongUsage("--type " + type + ": float32, float16 or bfloat16 is wanted");
     }
-    List<RankSpec> specs = new ArrayList<>();
-    for (String text : ranks.isEmpty() ? List.of("16,16", "32,32", "16^2") : ranks) {
-      try {
-        specs.add(RankSpec.parse(text));
-      } catch (HlaException e) {
-        throw wrongUsage("--ranks: " + e.getMessage());
-      }
-    }
+    List<RankSpec> specs = ranks.isEmpty() ? Stream.of("16,16", "32,32", "16^2").map(RankSpec::parse).toList() : ranks;
     return new BenchRun.Settings(tokens.stream().distinct().sorted().toList(), specs, heads, headDim, type, threads, seconds);
   }
 

@@ -46,15 +46,16 @@ final class ConvertCommand extends Verb {
 
   @Option(names = "--ranks", paramLabel = "SPEC", defaultValue = "16,16",
       description = "factors of unfitted maps: 16,16, or 16^2 for a power, or 16^2,1 with a gate (default ${DEFAULT-VALUE})")
-  String ranks;
+  RankSpec ranks;
 
-  @Option(names = "--sites", paramLabel = "GLOB", split = ",", description = "convert sites with matching names only; * stands for anything")
+  @Option(names = "--sites", paramLabel = "GLOB", split = "\\s*,\\s*", splitSynopsisLabel = ",", description = "convert sites with matching names only; * stands for anything")
   List<String> sites = List.of();
 
-  @Option(names = "--kind", paramLabel = "KIND", split = ",", description = "convert these kinds only: ${COMPLETION-CANDIDATES}")
+  @Option(names = "--kind", paramLabel = "KIND", split = "\\s*,\\s*", splitSynopsisLabel = ",", description = "convert these kinds only: ${COMPLETION-CANDIDATES}")
   Set<Kind> kinds = Set.of();
 
-  @Option(names = "--min-tokens", paramLabel = "N", defaultValue = "0", description = "keep sites with fewer keys")
+  @Option(names = "--min-tokens", paramLabel = "N", defaultValue = "0", converter = Numbers.Tokens.class,
+      description = "keep sites with fewer keys; does not count for a site whose number of keys the model leaves open")
   long minTokens;
 
   @Option(names = "--external-data", paramLabel = "MODE", defaultValue = "reference",
@@ -91,10 +92,12 @@ final class ConvertCommand extends Verb {
     if (plan == null && maps == null && !unfitted) {
       throw wrongUsage("give fitted feature maps with --maps FILE, or say --unfitted for random ones, which show speed but not quality");
     }
-    if (portable && super.spec.commandLine().getParseResult().hasMatchedOption("--operator")) {
+    if (!unfitted && given("--ranks")) {
+      throw wrongUsage("--ranks says what unfitted maps are like; add --unfitted, or leave it out: fitted maps have their own");
+    }
+    if (portable && given("--operator")) {
       throw wrongUsage("--portable writes no operator of ours; leave out --operator");
     }
-    RankSpec spec = RankSpec.parse(ranks);
     OnnxModel source = OnnxModel.load(existing(model));
     if (!dryRun) {
       OutputFile.at(output, force);
@@ -104,18 +107,22 @@ final class ConvertCommand extends Verb {
       throw new HlaException(model + ": has no attention site" + (report.notAttention().isEmpty() ? "" : " (hla inspect says why its "
           + report.notAttention().size() + " softmax are none)") + "; nothing was written");
     }
-    Plan decided = plan != null ? replayed(report) : selected(spec, report);
+    Plan decided = plan != null ? replayed(report) : selected(report);
     Rewriter.Rewritten rewritten = Rewriter.rewrite(source, decided, portable ? Lowering.PORTABLE : operator);
     if (!dryRun) {
       rewritten.write(output, externalData, force);
     }
-    print(document(source, rewritten, decided));
+    print(document(source, rewritten, decided), decided);
     return Exit.DONE;
   }
 
-  private Plan selected(RankSpec spec, SiteReport report) {
+  private boolean given(String option) {
+    return spec.commandLine().getParseResult().hasMatchedOption(option);
+  }
+
+  private Plan selected(SiteReport report) {
     FeatureMaps fitted = maps == null ? null : FeatureMaps.load(existing(maps));
-    return new SiteSelection(fitted, unfitted ? spec : null, sites, kinds, minTokens).plan(report);
+    return new SiteSelection(fitted, unfitted ? ranks : null, sites, kinds, minTokens).plan(report);
   }
 
   /** The sites that the plan keeps are kept for its reasons. */
@@ -151,12 +158,17 @@ final class ConvertCommand extends Verb {
         rewritten.model().proto().getGraph().getNodeCount(), softmax, hadamard);
   }
 
-  private void print(Document d) {
+  private void print(Document d, Plan plan) {
     for (Converted c : d.converted()) {
       say("  %-28s converted: ranks %s, state %d, %s maps", c.name(), new RankSpec(c.ranks(), c.powers()), c.state(), c.maps());
     }
     for (Kept k : d.kept()) {
       say("  %-28s kept: %s", k.name(), k.reason());
+    }
+    if (minTokens > 0) {
+      plan.choices().stream().map(Choice::site).filter(s -> s.keyTokens() == null || !s.keyTokens().isStatic()).forEach(s ->
+          warn(s.name() + ": converted although --min-tokens asks for " + minTokens + ": the model leaves its number of keys open (" + SiteText.size(s.keyTokens())
+              + "); --sites chooses by name"));
     }
     say("%s: %d of %d sites converted, %d nodes before and %d after", dryRun ? "dry run" : output, d.converted().size(),
         d.converted().size() + d.kept().size(), d.nodesBefore(), d.nodesAfter());

@@ -38,12 +38,13 @@ final class DistillCommand extends Verb {
   @Option(names = "--ranks", paramLabel = "SPEC", defaultValue = "8^2,3^2,1",
       description = "the maps: squares and a gate as in 8^2,3^2,1 (default), or softmax features and a hidden layer for peaky attention as in"
           + " 16,16,1:softmax+64")
-  String ranks;
+  MapDesign ranks;
 
-  @Option(names = "--steps", paramLabel = "N", defaultValue = "800", description = "steps of each site's fit (default: ${DEFAULT-VALUE})")
+  @Option(names = "--steps", paramLabel = "N", defaultValue = "800", converter = Numbers.NoneOrMore.class,
+      description = "steps of each site's fit (default: ${DEFAULT-VALUE})")
   int steps;
 
-  @Option(names = "--refine", paramLabel = "N", defaultValue = "1000",
+  @Option(names = "--refine", paramLabel = "N", defaultValue = "1000", converter = Numbers.NoneOrMore.class,
       description = "steps that move the maps of all sites together, until the model's output agrees; 0 for none (default: ${DEFAULT-VALUE})")
   int refine;
 
@@ -79,16 +80,12 @@ final class DistillCommand extends Verb {
 
   @Override
   int execute() throws Exception {
-    MapDesign design = MapDesign.parse(ranks);
-    if (steps < 0 || refine < 0) {
-      throw wrongUsage("--steps " + steps + " --refine " + refine + ": each is 0 or more");
-    }
     OutputFile.at(output, force);
     OnnxModel source = OnnxModel.load(existing(model));
-    Plan plan = sites.choose(source, design.spec());
+    Plan plan = sites.choose(source, ranks.spec());
     List<AttentionSite> chosen = plan.choices().stream().map(Choice::site).toList();
     Path folder = work != null ? work : output.resolveSibling(output.getFileName() + ".work");
-    Document document = distill(source, chosen, plan.kept(), design, folder);
+    Document document = distill(source, chosen, plan.kept(), ranks, folder);
     if (work == null) {
       WorkFolder.remove(folder);
     }

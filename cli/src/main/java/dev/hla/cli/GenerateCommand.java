@@ -65,13 +65,14 @@ final class GenerateCommand extends Verb {
   @Option(names = "--seed", paramLabel = "N", defaultValue = "0", description = "seed of random noise (default: 0)")
   long seed;
 
-  @Option(names = "--dim", paramLabel = "NAME=N", description = "size of an axis that the model leaves open, for random noise")
+  @Option(names = "--dim", paramLabel = "NAME=N", converter = {Numbers.AxisName.class, Numbers.OneOrMore.class},
+      description = "size of an axis that the model leaves open, for random noise")
   Map<String, Integer> dimensions = Map.of();
 
-  @Option(names = "--steps", paramLabel = "N", defaultValue = "25", description = "Euler steps (default: 25)")
+  @Option(names = "--steps", paramLabel = "N", defaultValue = "25", converter = Numbers.OneOrMore.class, description = "Euler steps (default: 25)")
   int steps;
 
-  @Option(names = "--guidance", paramLabel = "G", defaultValue = "3", description = "1 for none (default: 3)")
+  @Option(names = "--guidance", paramLabel = "G", defaultValue = "3", converter = Numbers.Finite.class, description = "1 for none (default: 3)")
   float guidance;
 
   @Option(names = {"-o", "--output"}, paramLabel = "OUT", description = "where to write the clip: a .npy, or a .npz with video, noise"
@@ -84,7 +85,8 @@ final class GenerateCommand extends Verb {
   @Option(names = "--scale", paramLabel = "N", defaultValue = "6", description = "picture pixels per pixel of the clip (default: 6)")
   int scale;
 
-  @Option(names = "--frame-millis", paramLabel = "N", defaultValue = "150", description = "how long a frame shows (default: 150)")
+  @Option(names = "--frame-millis", paramLabel = "N", defaultValue = "150", converter = Numbers.Millis.class,
+      description = "how long a frame shows (default: 150)")
   int frameMillis;
 
   @Option(names = "--force", description = "replace files that exist")
@@ -136,9 +138,6 @@ final class GenerateCommand extends Verb {
   }
 
   private void requireSense() {
-    if (steps < 1) {
-      throw wrongUsage("--steps " + steps + ": at least 1 is wanted");
-    }
     if (scale < 1 || scale > 64) {
       throw wrongUsage("--scale " + scale + ": 1 to 64 is wanted");
     }

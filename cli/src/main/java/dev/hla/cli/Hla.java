@@ -1,18 +1,22 @@
 package dev.hla.cli;
 
 import dev.hla.converter.HlaException;
+import dev.hla.converter.RankSpec;
 import dev.hla.converter.ToolkitVersion;
+import dev.hla.distill.MapDesign;
 import java.io.PrintStream;
 import java.io.PrintWriter;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.NoSuchFileException;
 import java.util.List;
+import java.util.function.Function;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.IVersionProvider;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.ParseResult;
+import picocli.CommandLine.TypeConversionException;
 import picocli.CommandLine.UnmatchedArgumentException;
 
 /**
@@ -89,7 +93,18 @@ public final class Hla implements Runnable {
     CommandLine line = new CommandLine(new Hla());
     line.setUsageHelpWidth(110);
     line.setCaseInsensitiveEnumValuesAllowed(true);
+    line.registerConverter(RankSpec.class, text -> understood(RankSpec::parse, text));
+    line.registerConverter(MapDesign.class, text -> understood(MapDesign::parse, text));
     return line;
+  }
+
+  /** What is no value of an option is wrong usage, not a failure. */
+  private static <T> T understood(Function<String, T> parse, String text) {
+    try {
+      return parse.apply(text);
+    } catch (HlaException e) {
+      throw new TypeConversionException(e.getMessage());
+    }
   }
 
   @Override

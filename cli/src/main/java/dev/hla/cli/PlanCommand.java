@@ -21,6 +21,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.stream.Stream;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -32,7 +33,8 @@ import picocli.CommandLine.Parameters;
     "The budget is --convert, --speedup, --max-error, or several of them. Writes the plan, and its maps beside it, for convert --plan.",
     "Interrupted, it goes on from where it was when started again with the same options."})
 final class PlanCommand extends Verb {
-  private static final List<String> CHOICES = List.of("11^2,1", "8^2,3^2,1", "8^2,4^2,1", "16,16,1:softmax+64", "32,32,1:softmax+64");
+  private static final List<MapDesign> CHOICES = Stream.of("11^2,1", "8^2,3^2,1", "8^2,4^2,1", "16,16,1:softmax+64", "32,32,1:softmax+64")
+      .map(MapDesign::parse).toList();
 
   @Parameters(paramLabel = "MODEL", description = "the original model")
   Path model;
@@ -43,20 +45,22 @@ final class PlanCommand extends Verb {
   @Option(names = "--convert", paramLabel = "N", description = "convert that many sites, or that share of them as in 50%%")
   String convert;
 
-  @Option(names = "--speedup", paramLabel = "X", description = "make the model at least X times as fast")
+  @Option(names = "--speedup", paramLabel = "X", converter = Numbers.AboveZero.class, description = "make the model at least X times as fast")
   Double speedup;
 
-  @Option(names = "--max-error", paramLabel = "E", description = "keep the predicted relative error of the model's output at E at most")
+  @Option(names = "--max-error", paramLabel = "E", converter = Numbers.ErrorLimit.class,
+      description = "keep the predicted relative error of the model's output at E at most")
   Double maxError;
 
   @Option(names = "--choice", paramLabel = "SPEC", description = "maps to choose from, may be repeated (default: 11^2,1  8^2,3^2,1  8^2,4^2,1"
       + "  16,16,1:softmax+64  32,32,1:softmax+64)")
-  List<String> choices = CHOICES;
+  List<MapDesign> choices = CHOICES;
 
-  @Option(names = "--steps", paramLabel = "N", defaultValue = "400", description = "steps of each fit (default: ${DEFAULT-VALUE})")
+  @Option(names = "--steps", paramLabel = "N", defaultValue = "400", converter = Numbers.NoneOrMore.class,
+      description = "steps of each fit (default: ${DEFAULT-VALUE})")
   int steps;
 
-  @Option(names = "--refine", paramLabel = "N", defaultValue = "200",
+  @Option(names = "--refine", paramLabel = "N", defaultValue = "200", converter = Numbers.NoneOrMore.class,
       description = "steps that move the chosen maps together in the end; 0 for none (default: ${DEFAULT-VALUE})")
   int refine;
 
@@ -64,7 +68,8 @@ final class PlanCommand extends Verb {
       + " another budget costs no new fits")
   Path work;
 
-  @Option(names = "--seconds", paramLabel = "S", defaultValue = "1", description = "time for the timing of each site (default: ${DEFAULT-VALUE})")
+  @Option(names = "--seconds", paramLabel = "S", defaultValue = "1", converter = Numbers.AboveZero.class,
+      description = "time for the timing of each site (default: ${DEFAULT-VALUE})")
   double seconds;
 
   @Option(names = "--force", description = "replace existing files")
@@ -78,7 +83,6 @@ final class PlanCommand extends Verb {
 
   @Override
   int execute() throws Exception {
-    List<MapDesign> designs = choices.stream().map(MapDesign::parse).toList();
     if (convert == null && speedup == null && maxError == null) {
       throw wrongUsage("give a budget: --convert N or 50%, --speedup X, --max-error E");
     }
@@ -90,7 +94,7 @@ final class PlanCommand extends Verb {
     Budget budget = new Budget(count(chosen.size()), speedup, maxError);
     Path folder = work != null ? work : output.resolveSibling(output.getFileName() + ".work");
     try (Fitting fitting = new Fitting(this, source, chosen, calibration, engines.open(calibration), folder)) {
-      List<List<SiteResult>> fits = fitting.fit("fit", designs, steps);
+      List<List<SiteResult>> fits = fitting.fit("fit", choices, steps);
       fitting.noMoreFits();
       PlanSearch search = new PlanSearch(source, chosen, fits, fitting.heldOut(), calibration.session(), seconds);
       PlanTable table;

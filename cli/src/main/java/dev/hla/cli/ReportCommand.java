@@ -49,10 +49,10 @@ final class ReportCommand extends Verb {
   @Option(names = {"-o", "--output"}, required = true, paramLabel = "FOLDER", description = "where to write report.json and report.html")
   Path output;
 
-  @Option(names = "--clips", paramLabel = "N", defaultValue = "12", description = "prompts to sample with both models (default: ${DEFAULT-VALUE})")
+  @Option(names = "--clips", paramLabel = "N", defaultValue = "12", converter = Numbers.OneOrMore.class, description = "prompts to sample with both models (default: ${DEFAULT-VALUE})")
   int clips;
 
-  @Option(names = "--steps", paramLabel = "N", defaultValue = "400",
+  @Option(names = "--steps", paramLabel = "N", defaultValue = "400", converter = Numbers.OneOrMore.class,
       description = "steps of the fit of plain linear attention (default: ${DEFAULT-VALUE})")
   int steps;
 
@@ -82,9 +82,6 @@ final class ReportCommand extends Verb {
 
   @Override
   int execute() throws Exception {
-    if (clips < 1 || steps < 1) {
-      throw wrongUsage("--clips " + clips + " --steps " + steps + ": each is at least 1");
-    }
     existing(maps);
     OnnxModel source = OnnxModel.load(existing(model));
     FeatureMaps file = FeatureMaps.load(maps);

@@ -17,7 +17,8 @@ final class RunOptions {
   @Option(names = "--no-library", description = "do not register the operator library: converted attention runs as plain ONNX")
   boolean noLibrary;
 
-  @Option(names = "--threads", paramLabel = "N", defaultValue = "0", description = "threads of one operator (default: one per core)")
+  @Option(names = "--threads", paramLabel = "N", defaultValue = "0", converter = Numbers.Threads.class,
+      description = "threads of one operator (default: one per core)")
   int threads;
 
   ModelSession.Settings settings() {
@@ -31,7 +32,8 @@ final class RunOptions {
             + " inputs that are not given are made up from their shapes")
     List<String> files = List.of();
 
-    @Option(names = "--dim", paramLabel = "NAME=N", description = "size of an axis that the model leaves open, for inputs that are made up")
+    @Option(names = "--dim", paramLabel = "NAME=N", converter = {Numbers.AxisName.class, Numbers.OneOrMore.class},
+        description = "size of an axis that the model leaves open, for inputs that are made up")
     Map<String, Integer> dimensions = Map.of();
 
     @Option(names = "--seed", paramLabel = "N", defaultValue = "0", description = "seed of what is made up (default: 0)")
@@ -40,16 +42,7 @@ final class RunOptions {
     /** What the files give, and the rest to be made up. */
     record Given(Map<String, Tensor> values, RandomInputs others) {}
 
-    private void requireSizes() {
-      dimensions.forEach((name, size) -> {
-        if (size < 1) {
-          throw new HlaException("--dim " + name + "=" + size + ": a size is at least 1");
-        }
-      });
-    }
-
     Given read() throws IOException {
-      requireSizes();
       Map<String, Tensor> given = new LinkedHashMap<>();
       Map<String, String> unreadable = new LinkedHashMap<>();
       for (String file : files) {

@@ -13,10 +13,10 @@ import picocli.CommandLine.Option;
 
 /** Which attention sites the verbs that fit feature maps look at. */
 final class SiteOptions {
-  @Option(names = "--sites", paramLabel = "GLOB", split = ",", description = "sites with matching names only; * stands for anything")
+  @Option(names = "--sites", paramLabel = "GLOB", split = "\\s*,\\s*", splitSynopsisLabel = ",", description = "sites with matching names only; * stands for anything")
   List<String> names = List.of();
 
-  @Option(names = "--kind", paramLabel = "KIND", split = ",", defaultValue = "self,joint",
+  @Option(names = "--kind", paramLabel = "KIND", split = "\\s*,\\s*", splitSynopsisLabel = ",", defaultValue = "self,joint",
       description = "sites of these kinds only: ${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE})")
   Set<Kind> kinds = Set.of();
 
