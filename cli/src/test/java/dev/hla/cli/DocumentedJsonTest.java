@@ -12,6 +12,7 @@ import java.util.Set;
 import java.util.TreeSet;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -38,13 +39,16 @@ class DocumentedJsonTest {
       "inspect; inspect MODEL; op",
       "convert; convert MODEL --maps MAPS --dry-run; output",
       "verify; verify MODEL CONVERTED -i INPUTS; note",
+      "generate; generate MODEL CONVERTED --prompt PROMPT --steps 1; output picture",
+      "demo; demo -o FOLDER/demo --longest 512;",
       "run; run CONVERTED -i INPUTS; output",
       "doctor; doctor; causes id matched cause cure",
       "lib-path; lib-path;"})
   void everyFieldIsDescribedAndEveryDescribedFieldIsPrinted(String verb, String line, String elsewhere) throws Exception {
     String all = line.replace("MODEL", ShapesWan.model().toString()).replace("MAPS", ShapesWan.maps().toString())
         .replace("CONVERTED", converted.toString()).replace("INPUTS", ShapesWan.exampleInputs().toString());
-    Ran ran = Ran.hla((all + " --json").split(" "));
+    Ran ran = Ran.hla(Stream.of((all + " --json").split(" ")).map(word -> word.replace("PROMPT", "red disc right slow").replace("FOLDER", folder.toString()))
+        .toArray(String[]::new));
     assertEquals(Exit.DONE, ran.code(), ran.err());
     Set<String> printed = new TreeSet<>();
     collect(new JsonMapper().readTree(ran.out()), printed);
