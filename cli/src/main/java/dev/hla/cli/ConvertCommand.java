@@ -48,7 +48,8 @@ final class ConvertCommand extends Verb {
       description = "factors of unfitted maps: 16,16, or 16^2 for a power, or 16^2,1 with a gate (default ${DEFAULT-VALUE})")
   RankSpec ranks;
 
-  @Option(names = "--sites", paramLabel = "GLOB", split = "\\s*,\\s*", splitSynopsisLabel = ",", description = "convert sites with matching names only; * stands for anything")
+  @Option(names = "--sites", paramLabel = "GLOB", split = "\\s*,\\s*", splitSynopsisLabel = ",",
+      description = "convert sites with matching names only; * stands for anything")
   List<String> sites = List.of();
 
   @Option(names = "--kind", paramLabel = "KIND", split = "\\s*,\\s*", splitSynopsisLabel = ",", description = "convert these kinds only: ${COMPLETION-CANDIDATES}")

@@ -64,8 +64,8 @@ class OptionValuesTest {
   void aNumberOfKeysThatTheModelLeavesOpenIsSaid() {
     Ran ran = hla("convert MODEL --maps MAPS --dry-run --min-tokens 100000");
     assertEquals(Exit.DONE, ran.code(), ran.err());
-    assertEquals(4, ran.err().lines().filter(l -> l.contains(".attn.core: converted although --min-tokens asks for 100000: the model leaves its number of keys open")).count(),
-        ran.err());
+    String note = ".attn.core: converted although --min-tokens asks for 100000: the model leaves its number of keys open";
+    assertEquals(4, ran.err().lines().filter(line -> line.contains(note)).count(), ran.err());
     assertEquals("", hla("convert MODEL --maps MAPS --dry-run").err());
   }
 

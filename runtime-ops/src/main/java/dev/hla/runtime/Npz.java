@@ -125,7 +125,7 @@ public final class Npz implements AutoCloseable {
 
   private static Path existing(Path file) {
     if (!file.toFile().isFile()) {
-      throw new HlaException(file + ": no such file");
+      throw new HlaException(file + ": " + (file.toFile().exists() ? "is a folder, a device or a pipe; a file is wanted" : "no such file"));
     }
     return file;
   }

@@ -29,7 +29,8 @@ public final class OutputFiles {
       return;
     }
     if (!Files.isRegularFile(target)) {
-      String what = Files.isDirectory(target) ? "is a folder" : Files.exists(target) ? "is a device, a pipe or a socket, which no file may replace" : "is a link to nothing";
+      String what = Files.isDirectory(target) ? "is a folder"
+          : Files.exists(target) ? "is a device, a pipe or a socket, which no file may replace" : "is a link to nothing";
       throw new HlaException(target + ": " + what + "; give the name of a file to write");
     }
     if (!force) {
