@@ -11,7 +11,11 @@ import dev.hla.onnx.ModelProto;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.api.io.TempDir;
 
 class OnnxModelTest {
@@ -34,6 +38,18 @@ class OnnxModelTest {
     byte[] before = Files.readAllBytes(file);
     OnnxModel.load(file).save(file);
     assertArrayEquals(before, Files.readAllBytes(file));
+  }
+
+  @Test
+  void nothingTakesThePlaceOfAPipe() throws Exception {
+    OnnxModel m = OnnxModel.load(TinyModel.attention().save(folder.resolve("m.onnx")));
+    Path pipe = folder.resolve("pipe");
+    assertEquals(0, new ProcessBuilder("mkfifo", pipe.toString()).start().waitFor());
+    for (Executable write : List.<Executable>of(() -> m.save(pipe), () -> SafeTensors.write(pipe, Map.of(), List.of()))) {
+      HlaException e = assertThrows(HlaException.class, write);
+      assertTrue(e.getMessage().contains("pipe: is a device, a pipe or a socket"), e.getMessage());
+    }
+    assertEquals(Set.of("m.onnx", "pipe"), Set.of(folder.toFile().list()));
   }
 
   @Test
