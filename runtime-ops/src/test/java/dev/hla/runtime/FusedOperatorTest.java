@@ -5,8 +5,16 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import ai.onnxruntime.OrtEnvironment;
 import ai.onnxruntime.OrtException;
+import ai.onnxruntime.OrtLoggingLevel;
+import ai.onnxruntime.OrtSession;
+import ai.onnxruntime.OrtSession.SessionOptions;
 import dev.hla.onnx.AttributeProto;
+import dev.hla.onnx.GraphProto;
+import dev.hla.onnx.ModelProto;
+import dev.hla.onnx.NodeProto;
+import dev.hla.onnx.TensorProto;
 import dev.hla.testdata.HadamardReference;
 import dev.hla.testdata.Precision;
 import java.util.ArrayList;
@@ -209,6 +217,31 @@ class FusedOperatorTest {
     fails(packed, zeros(c, Layout.PACKED), "input query: expected attribute num_heads with packed rows [B,tokens,H*width]");
     packed.add(OperatorRunner.integer("num_heads", 7));
     fails(packed, zeros(c, Layout.PACKED), "input query: expected a last dimension divisible by num_heads 7, came [1,37,72]");
+  }
+
+  /** The runtime gives a tensor without numbers that a node makes no memory, and no tensor at all for an input that is left out. */
+  @Test
+  void aComputedMaskWithoutNumbersIsNotTakenForNone() throws OrtException {
+    Case c = CASES.get(1);
+    List<OperatorRunner.Input> inputs = zeros(c, Layout.TOKENS_FIRST);
+    inputs.add(new OperatorRunner.Input("key_mask", shape(1, 41), new float[41], true));
+    int[] ranks = inputs.stream().mapToInt(i -> i.shape().length).toArray();
+    ModelProto.Builder model = OperatorRunner.model(OP, Precision.FLOAT32, attributes(c, Layout.TOKENS_FIRST), inputs, ranks).toBuilder();
+    GraphProto.Builder graph = model.getGraphBuilder();
+    NodeProto attention = graph.getNode(0).toBuilder().setInput(7, "no_numbers").build();
+    graph.clearNode().addNode(NodeProto.newBuilder().setOpType("Slice").addInput("key_mask").addInput("zero").addInput("zero").addInput("one").addOutput("no_numbers"))
+        .addNode(attention);
+    for (int i = 0; i < 2; i++) {
+      graph.addInitializerBuilder().setName(i == 0 ? "zero" : "one").setDataType(TensorProto.DataType.INT64_VALUE).addDims(1).addInt64Data(i);
+    }
+    try (SessionOptions options = new SessionOptions()) {
+      options.setSessionLogLevel(OrtLoggingLevel.ORT_LOGGING_LEVEL_FATAL);
+      HlaOperators.register(options);
+      try (OrtSession session = OrtEnvironment.getEnvironment().createSession(model.build().toByteArray(), options)) {
+        OrtException e = assertThrows(OrtException.class, () -> OperatorRunner.run(session, Precision.FLOAT32, inputs));
+        assertTrue(e.getMessage().contains("input key_mask: expected [1,41], or 1 in place of a size, to fit key, came [1,0]"), e.getMessage());
+      }
+    }
   }
 
   private static void fails(List<AttributeProto> attributes, List<OperatorRunner.Input> inputs, String message) {
