@@ -18,8 +18,9 @@ std::string list(const std::vector<int64_t>& values) {
   return text + "]";
 }
 
-// D.
-int64_t checked_size(const std::vector<int64_t>& ranks, const std::vector<int64_t>& powers) {
+}  // namespace
+
+int64_t MonomialPlan::count(const std::vector<int64_t>& ranks, const std::vector<int64_t>& powers) {
   if (ranks.empty() || static_cast<int64_t>(ranks.size()) > kMaxFactors) {
     throw std::invalid_argument("attribute ranks: expected 1 to 8 factors, came " + list(ranks));
   }
@@ -49,10 +50,9 @@ int64_t checked_size(const std::vector<int64_t>& ranks, const std::vector<int64_
   return std::llround(size);
 }
 
-}  // namespace
-
 MonomialPlan::MonomialPlan(const std::vector<int64_t>& ranks, const std::vector<int64_t>& powers) {
-  weights_.reserve(static_cast<size_t>(count(ranks, powers)));
+  const int64_t size = count(ranks, powers);  // nothing is allocated for what it refuses
+  weights_.reserve(static_cast<size_t>(size));
   for (int64_t rank : ranks) features_ += rank;
   nodes_ = 1 + features_;
 
@@ -111,10 +111,6 @@ MonomialPlan::MonomialPlan(const std::vector<int64_t>& ranks, const std::vector<
     for (const Monomial& monomial : prefix) weights_.push_back(static_cast<float>(monomial.weight));
   }
   for (float weight : weights_) weighted_ = weighted_ || weight != 1.0f;
-}
-
-int64_t MonomialPlan::count(const std::vector<int64_t>& ranks, const std::vector<int64_t>& powers) {
-  return checked_size(ranks, powers);
 }
 
 int64_t MonomialPlan::add_inner(int64_t parent, int64_t leaf, int64_t count) {

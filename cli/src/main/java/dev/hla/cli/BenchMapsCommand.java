@@ -31,7 +31,7 @@ final class BenchMapsCommand extends Verb {
       description = "families, written as distill --ranks, with ; between them (default: ${DEFAULT-VALUE})")
   List<MapDesign> families;
 
-  @Option(names = "--steps", paramLabel = "N", defaultValue = "400", converter = Numbers.NoneOrMore.class,
+  @Option(names = "--steps", paramLabel = "N", defaultValue = "400", converter = OptionValues.NoneOrMore.class,
       description = "steps of each fit (default: ${DEFAULT-VALUE})")
   int steps;
 

@@ -46,7 +46,7 @@ final class BenchOpCommand extends Verb {
   @Option(names = "--type", paramLabel = "TYPE", defaultValue = "float32", description = "float32, float16 or bfloat16 (default: ${DEFAULT-VALUE})")
   ElementType type;
 
-  @Option(names = "--threads", paramLabel = "N", defaultValue = "0", converter = Numbers.Threads.class,
+  @Option(names = "--threads", paramLabel = "N", defaultValue = "0", converter = OptionValues.Threads.class,
       description = "threads of one operator (default: one per core)")
   int threads;
 

@@ -30,22 +30,22 @@ final class CalibrationOptions {
       + " with the embedding [tokens, width] of each (default: vocabulary.json beside MODEL)")
   Path prompts;
 
-  @Option(names = "--dim", paramLabel = "NAME=N", converter = {Numbers.AxisName.class, Numbers.OneOrMore.class},
+  @Option(names = "--dim", paramLabel = "NAME=N", converter = {OptionValues.AxisName.class, OptionValues.OneOrMore.class},
       description = "size of an axis of the clip that the model leaves open")
   Map<String, Integer> dimensions = Map.of();
 
-  @Option(names = "--samples", paramLabel = "N", defaultValue = "96", converter = Numbers.OneOrMore.class,
+  @Option(names = "--samples", paramLabel = "N", defaultValue = "96", converter = OptionValues.OneOrMore.class,
       description = "sets of inputs to fit to (default: ${DEFAULT-VALUE})")
   int samples;
 
-  @Option(names = "--held-out", paramLabel = "N", defaultValue = "16", converter = Numbers.OneOrMore.class,
+  @Option(names = "--held-out", paramLabel = "N", defaultValue = "16", converter = OptionValues.OneOrMore.class,
       description = "further sets to measure on (default: ${DEFAULT-VALUE})")
   int heldOut;
 
   @Option(names = "--seed", paramLabel = "N", defaultValue = "0", description = "seed of everything random (default: ${DEFAULT-VALUE})")
   long seed;
 
-  @Option(names = "--threads", paramLabel = "N", defaultValue = "0", converter = Numbers.Threads.class, description = "threads to use (default: one per core)")
+  @Option(names = "--threads", paramLabel = "N", defaultValue = "0", converter = OptionValues.Threads.class, description = "threads to use (default: one per core)")
   int threads;
 
   /** What was asked for. */

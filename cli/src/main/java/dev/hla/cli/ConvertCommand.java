@@ -55,7 +55,7 @@ final class ConvertCommand extends Verb {
   @Option(names = "--kind", paramLabel = "KIND", split = "\\s*,\\s*", splitSynopsisLabel = ",", description = "convert these kinds only: ${COMPLETION-CANDIDATES}")
   Set<Kind> kinds = Set.of();
 
-  @Option(names = "--min-tokens", paramLabel = "N", defaultValue = "0", converter = Numbers.Tokens.class,
+  @Option(names = "--min-tokens", paramLabel = "N", defaultValue = "0", converter = OptionValues.Tokens.class,
       description = "keep sites with fewer keys; does not count for a site whose number of keys the model leaves open")
   long minTokens;
 

@@ -40,11 +40,11 @@ final class DistillCommand extends Verb {
           + " 16,16,1:softmax+64")
   MapDesign ranks;
 
-  @Option(names = "--steps", paramLabel = "N", defaultValue = "800", converter = Numbers.NoneOrMore.class,
+  @Option(names = "--steps", paramLabel = "N", defaultValue = "800", converter = OptionValues.NoneOrMore.class,
       description = "steps of each site's fit (default: ${DEFAULT-VALUE})")
   int steps;
 
-  @Option(names = "--refine", paramLabel = "N", defaultValue = "1000", converter = Numbers.NoneOrMore.class,
+  @Option(names = "--refine", paramLabel = "N", defaultValue = "1000", converter = OptionValues.NoneOrMore.class,
       description = "steps that move the maps of all sites together, until the model's output agrees; 0 for none (default: ${DEFAULT-VALUE})")
   int refine;
 

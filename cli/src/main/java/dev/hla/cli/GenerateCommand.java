@@ -65,14 +65,14 @@ final class GenerateCommand extends Verb {
   @Option(names = "--seed", paramLabel = "N", defaultValue = "0", description = "seed of random noise (default: 0)")
   long seed;
 
-  @Option(names = "--dim", paramLabel = "NAME=N", converter = {Numbers.AxisName.class, Numbers.OneOrMore.class},
+  @Option(names = "--dim", paramLabel = "NAME=N", converter = {OptionValues.AxisName.class, OptionValues.OneOrMore.class},
       description = "size of an axis that the model leaves open, for random noise")
   Map<String, Integer> dimensions = Map.of();
 
-  @Option(names = "--steps", paramLabel = "N", defaultValue = "25", converter = Numbers.OneOrMore.class, description = "Euler steps (default: 25)")
+  @Option(names = "--steps", paramLabel = "N", defaultValue = "25", converter = OptionValues.OneOrMore.class, description = "Euler steps (default: 25)")
   int steps;
 
-  @Option(names = "--guidance", paramLabel = "G", defaultValue = "3", converter = Numbers.Finite.class, description = "1 for none (default: 3)")
+  @Option(names = "--guidance", paramLabel = "G", defaultValue = "3", converter = OptionValues.Finite.class, description = "1 for none (default: 3)")
   float guidance;
 
   @Option(names = {"-o", "--output"}, paramLabel = "OUT", description = "where to write the clip: a .npy, or a .npz with video, noise"
@@ -85,7 +85,7 @@ final class GenerateCommand extends Verb {
   @Option(names = "--scale", paramLabel = "N", defaultValue = "6", description = "picture pixels per pixel of the clip (default: 6)")
   int scale;
 
-  @Option(names = "--frame-millis", paramLabel = "N", defaultValue = "150", converter = Numbers.Millis.class,
+  @Option(names = "--frame-millis", paramLabel = "N", defaultValue = "150", converter = OptionValues.Millis.class,
       description = "how long a frame shows (default: 150)")
   int frameMillis;
 

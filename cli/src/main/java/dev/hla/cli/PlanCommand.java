@@ -45,10 +45,10 @@ final class PlanCommand extends Verb {
   @Option(names = "--convert", paramLabel = "N", description = "convert that many sites, or that share of them as in 50%%")
   String convert;
 
-  @Option(names = "--speedup", paramLabel = "X", converter = Numbers.AboveZero.class, description = "make the model at least X times as fast")
+  @Option(names = "--speedup", paramLabel = "X", converter = OptionValues.AboveZero.class, description = "make the model at least X times as fast")
   Double speedup;
 
-  @Option(names = "--max-error", paramLabel = "E", converter = Numbers.ErrorLimit.class,
+  @Option(names = "--max-error", paramLabel = "E", converter = OptionValues.ErrorLimit.class,
       description = "keep the predicted relative error of the model's output at E at most")
   Double maxError;
 
@@ -56,11 +56,11 @@ final class PlanCommand extends Verb {
       + "  16,16,1:softmax+64  32,32,1:softmax+64)")
   List<MapDesign> choices = CHOICES;
 
-  @Option(names = "--steps", paramLabel = "N", defaultValue = "400", converter = Numbers.NoneOrMore.class,
+  @Option(names = "--steps", paramLabel = "N", defaultValue = "400", converter = OptionValues.NoneOrMore.class,
       description = "steps of each fit (default: ${DEFAULT-VALUE})")
   int steps;
 
-  @Option(names = "--refine", paramLabel = "N", defaultValue = "200", converter = Numbers.NoneOrMore.class,
+  @Option(names = "--refine", paramLabel = "N", defaultValue = "200", converter = OptionValues.NoneOrMore.class,
       description = "steps that move the chosen maps together in the end; 0 for none (default: ${DEFAULT-VALUE})")
   int refine;
 
@@ -68,7 +68,7 @@ final class PlanCommand extends Verb {
       + " another budget costs no new fits")
   Path work;
 
-  @Option(names = "--seconds", paramLabel = "S", defaultValue = "1", converter = Numbers.AboveZero.class,
+  @Option(names = "--seconds", paramLabel = "S", defaultValue = "1", converter = OptionValues.AboveZero.class,
       description = "time for the timing of each site (default: ${DEFAULT-VALUE})")
   double seconds;
 

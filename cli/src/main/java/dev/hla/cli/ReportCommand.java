@@ -49,11 +49,11 @@ final class ReportCommand extends Verb {
   @Option(names = {"-o", "--output"}, required = true, paramLabel = "FOLDER", description = "where to write report.json and report.html")
   Path output;
 
-  @Option(names = "--clips", paramLabel = "N", defaultValue = "12", converter = Numbers.OneOrMore.class,
+  @Option(names = "--clips", paramLabel = "N", defaultValue = "12", converter = OptionValues.OneOrMore.class,
       description = "prompts to sample with both models (default: ${DEFAULT-VALUE})")
   int clips;
 
-  @Option(names = "--steps", paramLabel = "N", defaultValue = "400", converter = Numbers.OneOrMore.class,
+  @Option(names = "--steps", paramLabel = "N", defaultValue = "400", converter = OptionValues.OneOrMore.class,
       description = "steps of the fit of plain linear attention (default: ${DEFAULT-VALUE})")
   int steps;
 

@@ -17,7 +17,7 @@ final class RunOptions {
   @Option(names = "--no-library", description = "do not register the operator library: converted attention runs as plain ONNX")
   boolean noLibrary;
 
-  @Option(names = "--threads", paramLabel = "N", defaultValue = "0", converter = Numbers.Threads.class,
+  @Option(names = "--threads", paramLabel = "N", defaultValue = "0", converter = OptionValues.Threads.class,
       description = "threads of one operator (default: one per core)")
   int threads;
 
@@ -32,7 +32,7 @@ final class RunOptions {
             + " inputs that are not given are made up from their shapes")
     List<String> files = List.of();
 
-    @Option(names = "--dim", paramLabel = "NAME=N", converter = {Numbers.AxisName.class, Numbers.OneOrMore.class},
+    @Option(names = "--dim", paramLabel = "NAME=N", converter = {OptionValues.AxisName.class, OptionValues.OneOrMore.class},
         description = "size of an axis that the model leaves open, for inputs that are made up")
     Map<String, Integer> dimensions = Map.of();
 

@@ -36,12 +36,12 @@ final class VerifyCommand extends Verb {
 
   @Mixin RunOptions options;
 
-  @Option(names = "--max-error", paramLabel = "E", converter = Numbers.ErrorLimit.class,
+  @Option(names = "--max-error", paramLabel = "E", converter = OptionValues.ErrorLimit.class,
       description = "the largest relative error that an output may have (default: " + CONVERTED_LIMIT + " where B has converted"
           + " attention that A has not; else by type, float 1e-3, float16 2e-2, bfloat16 1e-1)")
   Double maxError;
 
-  @Option(names = "--max-site-error", paramLabel = "E", converter = Numbers.ErrorLimit.class,
+  @Option(names = "--max-site-error", paramLabel = "E", converter = OptionValues.ErrorLimit.class,
       description = "the same for the output of a converted attention (default: " + CONVERTED_SITE_LIMIT + ", or by type as above)")
   Double maxSiteError;
 

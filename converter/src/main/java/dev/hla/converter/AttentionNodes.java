@@ -40,7 +40,8 @@ import java.util.stream.Stream;
  *
  * <p>Of the fused function's time at 16^2 before all that (AMD Zen 5, one thread), 47 % are the two matrix products and 14 % those of the maps, 12 % the
  * products of features, 7 % softplus, and 5 % the division, which is also the copy to the output. At 64 softplus took over a
- * quarter, half of it Log, which ONNX Runtime runs on one thread. Without it (Intel Cascade Lake, medians of 20 turns): 2.3 to 1.9 at 64, 2.1 to 1.9 at 16^2 and 1.65 to 1.60 at 32,32.
+ * quarter, half of it Log, which ONNX Runtime runs on one thread. Without it (Intel Cascade Lake, medians of
+ * 20 turns): 2.3 to 1.9 at 64, 2.0 to 1.8 at 16^2.
  */
 final class AttentionNodes {
   /** Numbers in the products of all heads up to which they are formed at once, to save rounds on short sequences. */

@@ -51,9 +51,12 @@ public final class TinyModel {
     return this;
   }
 
+  /** @param op with its domain before it, as in com.microsoft.FusedMatMul, where that is not ai.onnx */
   public static NodeProto protoNode(String op, List<String> inputs, List<String> outputs, AttributeProto... attributes) {
-    return NodeProto.newBuilder().setOpType(op).setName("/" + outputs.get(0) + "/" + op).addAllInput(inputs).addAllOutput(outputs)
-        .setDomain(op.equals("FusedMatMul") ? "com.microsoft" : "").addAllAttribute(Arrays.asList(attributes)).build();
+    int dot = op.lastIndexOf('.');
+    return NodeProto.newBuilder().setOpType(op.substring(dot + 1)).setDomain(op.substring(0, Math.max(0, dot)))
+        .setName("/" + outputs.get(0) + "/" + op.substring(dot + 1)).addAllInput(inputs).addAllOutput(outputs)
+        .addAllAttribute(Arrays.asList(attributes)).build();
   }
 
   public TinyModel weight(String name, long... dims) {

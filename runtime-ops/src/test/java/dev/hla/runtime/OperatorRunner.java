@@ -51,12 +51,16 @@ final class OperatorRunner {
 
   static Output run(String op, Precision type, List<AttributeProto> attributes, List<Input> inputs, int threads)
       throws OrtException {
+    int[] ranks = inputs.stream().mapToInt(i -> i.shape().length).toArray();
+    return run(model(op, type, attributes, inputs, ranks), type, inputs, threads);
+  }
+
+  static Output run(ModelProto model, Precision type, List<Input> inputs, int threads) throws OrtException {
     try (SessionOptions options = new SessionOptions()) {
       options.setIntraOpNumThreads(threads);
       options.setSessionLogLevel(OrtLoggingLevel.ORT_LOGGING_LEVEL_FATAL);
       HlaOperators.register(options);
-      int[] ranks = inputs.stream().mapToInt(i -> i.shape().length).toArray();
-      try (OrtSession session = ENVIRONMENT.createSession(model(op, type, attributes, inputs, ranks).toByteArray(), options)) {
+      try (OrtSession session = ENVIRONMENT.createSession(model.toByteArray(), options)) {
         return run(session, type, inputs);
       }
     }

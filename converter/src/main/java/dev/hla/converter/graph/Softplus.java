@@ -8,11 +8,11 @@ import java.util.function.Function;
  *
  * <p>The formula as it is written is off by 6e-8 / exp(z), and 0 below -17: so do ONNX Runtime's CUDA provider and OpenVINO compute the operator Softplus. The
  * WebGPU provider has no such operator, and the CPU provider's took twice the time of nodes with Log: {@code max(z, 0) + log w - ((w - 1) - u)}, u = exp(-|z|), w = 1 + u.
- * ONNX Runtime's CPU provider runs Log on one thread. Those ten nodes take 5.2 ms for 8192 x 64 numbers on one thread, a polynomial in 1 / (2 v + 1) 4.0, and
- * these twelve nodes 3.9; on two threads they took 6.6, 4.3 and 4.3 ms (best of 60 turns, 1.30, two busy cores of an Intel Cascade Lake).
+ * ONNX Runtime's CPU provider runs Log on one thread. Those ten nodes take 5.2 ms for 8192 x 64 numbers on one thread, a polynomial in 1 / (2 v + 1) 4.1, and
+ * these twelve nodes 4.0; on two threads 2.9, 2.3 and 2.4 ms (best of 60 turns, 1.30, two busy cores of an Intel Cascade Lake).
  */
 public final class Softplus {
-  /** Where the integrand is taken, and how much each counts: three points of Gauss would be off by 3e-5; these were fitted for v from 1 on. */
+  /** Where the integrand is taken, and how much each counts: three points of Gauss would be off by 4e-5; these were fitted for v from 1 on. */
   private static final float[] POINTS = {0.085240979f, 0.42634757f, 0.85560328f};
   private static final float[] SHARES = {0.21733364f, 0.43838577f, 0.34428057f};
 

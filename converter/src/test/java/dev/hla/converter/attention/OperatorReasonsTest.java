@@ -70,7 +70,7 @@ class OperatorReasonsTest {
   }
 
   private static NodeProto node(String op, List<String> inputs, AttributeProto... attributes) {
-    return TinyModel.protoNode(op, inputs, List.of("y"), attributes).toBuilder().setDomain("com.microsoft").build();
+    return TinyModel.protoNode("com.microsoft." + op, inputs, List.of("y"), attributes);
   }
 
   @ParameterizedTest(name = "{0}")

@@ -91,8 +91,8 @@ class SoftmaxReasonsTest {
 
   private static TinyModel fused(String attribute) {
     return new TinyModel().input("q", 4, 4, 4, 4).input("k", 4, 4, 4, 4).input("v", 4, 4, 4, 4)
-        .node("FusedMatMul", List.of("q", "k"), List.of("s"), attribute.isEmpty() ? NONE : new AttributeProto[] {TinyModel.integer(attribute, 1)})
-        .node("Softmax", List.of("s"), List.of("p"), TinyModel.integer("axis", -1)).node("FusedMatMul", List.of("p", "v"), List.of("y")).output("y", 4, 4, 4, 4);
+        .node("com.microsoft.FusedMatMul", List.of("q", "k"), List.of("s"), attribute.isEmpty() ? NONE : new AttributeProto[] {TinyModel.integer(attribute, 1)})
+        .node("Softmax", List.of("s"), List.of("p"), TinyModel.integer("axis", -1)).node("com.microsoft.FusedMatMul", List.of("p", "v"), List.of("y")).output("y", 4, 4, 4, 4);
   }
 
   private static TinyModel einsum(String scores, String product) {

@@ -5,12 +5,12 @@ import java.util.function.Predicate;
 import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.TypeConversionException;
 
-/** Numbers of options within their bounds; any other is wrong usage, before a verb begins. */
-final class Numbers {
+/** What options may be: numbers within their bounds; any other is wrong usage, before a verb begins. */
+final class OptionValues {
   /** More than the cores is of use for a trial at most, and each takes memory. */
   static final int MOST_THREADS = Math.max(64, 4 * Runtime.getRuntime().availableProcessors());
 
-  private Numbers() {}
+  private OptionValues() {}
 
   private abstract static class Within<T> implements ITypeConverter<T> {
     private final Function<String, T> parse;
