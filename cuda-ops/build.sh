@@ -36,6 +36,10 @@ if [ -z "$nvcc" ]; then
 fi
 
 mkdir -p "$build_dir"
+# CMake refuses a cache that was made in another folder: this one is a copy of it.
+if [ -e "$build_dir/CMakeCache.txt" ] && ! grep -qxF "CMAKE_CACHEFILE_DIR:INTERNAL=$(cd "$build_dir" && pwd -P)" "$build_dir/CMakeCache.txt"; then
+  rm -rf "$build_dir/CMakeCache.txt" "$build_dir/CMakeFiles" "$build_dir/Makefile"
+fi
 log=$build_dir/build.log
 options="-DHLA_NVCC=$nvcc $*"
 if [ ! "$build_dir/Makefile" -nt "$source_dir/CMakeLists.txt" ] || [ "$(cat "$build_dir/options" 2>/dev/null)" != "$options" ]; then

@@ -18,6 +18,10 @@ need make make
 [ -n "${CXX:-}" ] || need g++ g++
 
 mkdir -p "$build_dir"
+# CMake refuses a cache that was made in another folder: this one is a copy of it.
+if [ -e "$build_dir/CMakeCache.txt" ] && ! grep -qxF "CMAKE_CACHEFILE_DIR:INTERNAL=$(cd "$build_dir" && pwd -P)" "$build_dir/CMakeCache.txt"; then
+  rm -rf "$build_dir/CMakeCache.txt" "$build_dir/CMakeFiles" "$build_dir/Makefile"
+fi
 log=$build_dir/build.log
 # A change of an option or of CMakeLists.txt configures again (make alone would not see a new target in time).
 if [ ! "$build_dir/Makefile" -nt "$source_dir/CMakeLists.txt" ] || [ "$(cat "$build_dir/options" 2>/dev/null)" != "$*" ]; then
