@@ -41,15 +41,12 @@ final class OutputFile {
   }
 
   void write(Content content) throws IOException {
-    Path partial = OutputFiles.partial(file);
-    try {
-      try (OutputStream out = new BufferedOutputStream(Files.newOutputStream(partial), 1 << 16)) {
+    try (OutputFiles files = new OutputFiles()) {
+      try (OutputStream out = new BufferedOutputStream(Files.newOutputStream(files.begin(file)), 1 << 16)) {
         content.writeTo(out);
       }
       OutputFiles.requireFree(file, force);
-      OutputFiles.moveInto(partial, file);
-    } finally {
-      Files.deleteIfExists(partial);
+      files.moveIntoPlace();
     }
   }
 }

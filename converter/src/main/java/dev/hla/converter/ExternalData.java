@@ -14,7 +14,6 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.function.Consumer;
@@ -91,37 +90,29 @@ public final class ExternalData {
     return file;
   }
 
-  /** Puts the weight files where a model written as target finds them. Nothing happens if that is where they are. */
-  public static void bring(OnnxModel model, Path target, Mode mode, boolean force) {
+  /**
+   * The weight files that are to be where a model written as target looks for them, each with the file that it is now. None if
+   * they are there already.
+   *
+   * @throws HlaException if they are not and {@code mode} leaves them where they are, or one's place is taken
+   */
+  public static Map<Path, Path> toBring(OnnxModel model, Path target, Mode mode, boolean force) {
     Map<String, Path> files = files(model);
     Path folder = target.toAbsolutePath().getParent();
     if (files.isEmpty() || sameFolder(model.folder(), folder)) {
-      return;
+      return Map.of();
     }
     if (mode == Mode.REFERENCE) {
       throw new HlaException(target + ": the weights of " + model.path() + " lie in " + files.size() + " file(s) beside it, and a model can only refer to"
           + " files in its own folder; write into " + model.folder() + ", or say --external-data copy or link");
     }
+    Map<Path, Path> bring = new LinkedHashMap<>();
     files.forEach((location, file) -> {
-      Path to = folder.resolve(location);
+      Path to = folder.resolve(location).normalize();
       OutputFiles.requireFree(to, force);
-      try {
-        Files.createDirectories(to.getParent());
-        if (mode == Mode.LINK) {
-          if (force) {
-            Files.deleteIfExists(to);
-          }
-          Files.createLink(to, file);
-        } else if (force) {
-          Files.copy(file, to, StandardCopyOption.REPLACE_EXISTING);
-        } else {
-          Files.copy(file, to);
-        }
-      } catch (IOException | UnsupportedOperationException e) {
-        throw new HlaException(to + ": the weights cannot be " + (mode == Mode.LINK ? "linked" : "copied") + " there (" + e.getMessage() + ")"
-            + (mode == Mode.LINK ? "; say --external-data copy" : ""), e);
-      }
+      bring.put(to, file);
     });
+    return bring;
   }
 
   private static boolean sameFolder(Path a, Path b) {

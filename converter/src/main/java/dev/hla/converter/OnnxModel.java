@@ -61,22 +61,17 @@ public record OnnxModel(Path path, ModelProto proto) {
     return String.valueOf(e.getMessage()).lines().findFirst().orElse("").strip();
   }
 
-  /** Writes the model whole or not at all: to a temporary file in the same folder, then renamed over the target. */
+  /** Writes the model whole or not at all: to another name in the same folder, then renamed over the target. */
   public void save(Path file) {
     Path folder = file.toAbsolutePath().getParent();
     if (!Files.isDirectory(folder)) {
       throw new HlaException(file + ": the folder " + folder + " does not exist; make it first");
     }
-    try {
-      Path partial = OutputFiles.partial(file);
-      try {
-        try (OutputStream out = new BufferedOutputStream(Files.newOutputStream(partial), 1 << 20)) {
-          proto.writeTo(out);
-        }
-        OutputFiles.moveInto(partial, file);
-      } finally {
-        Files.deleteIfExists(partial);
+    try (OutputFiles files = new OutputFiles()) {
+      try (OutputStream out = new BufferedOutputStream(Files.newOutputStream(files.begin(file)), 1 << 20)) {
+        proto.writeTo(out);
       }
+      files.moveIntoPlace();
     } catch (IOException e) {
       throw new HlaException(file + ": cannot be written (" + firstLine(e) + ")", e);
     }

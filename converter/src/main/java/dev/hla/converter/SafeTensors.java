@@ -286,26 +286,21 @@ public final class SafeTensors {
       entry.withArray("shape");
       entry.withArray("data_offsets").add(end).add(end += 4L * each.data.length);
     }
-    try {
+    try (OutputFiles files = new OutputFiles()) {
       byte[] json = JSON.writeValueAsBytes(header);
       // Blanks bring the data to a multiple of 8 bytes, so that a reader may map it.
       byte[] padded = Arrays.copyOf(json, (json.length + 7) / 8 * 8);
       Arrays.fill(padded, json.length, padded.length, (byte) ' ');
-      Path part = OutputFiles.partial(file);
-      try {
-        try (FileChannel channel = FileChannel.open(part, StandardOpenOption.WRITE)) {
-          writeFully(channel, littleEndian(8).putLong(padded.length).flip());
-          writeFully(channel, ByteBuffer.wrap(padded));
-          for (FloatTensor each : tensors) {
-            ByteBuffer data = littleEndian(4 * each.data.length);
-            data.asFloatBuffer().put(each.data);
-            writeFully(channel, data);
-          }
+      try (FileChannel channel = FileChannel.open(files.begin(file), StandardOpenOption.WRITE)) {
+        writeFully(channel, littleEndian(8).putLong(padded.length).flip());
+        writeFully(channel, ByteBuffer.wrap(padded));
+        for (FloatTensor each : tensors) {
+          ByteBuffer data = littleEndian(4 * each.data.length);
+          data.asFloatBuffer().put(each.data);
+          writeFully(channel, data);
         }
-        OutputFiles.moveInto(part, file);
-      } finally {
-        Files.deleteIfExists(part);
       }
+      files.moveIntoPlace();
     } catch (IOException e) {
       throw new HlaException(file + ": cannot be written: " + e.getMessage(), e);
     }

@@ -13,6 +13,7 @@ import dev.hla.onnx.TensorProto;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.util.List;
 import java.util.Set;
 import org.junit.jupiter.api.Test;
@@ -124,5 +125,51 @@ class ExternalDataTest {
       }
       Files.delete(pipe);
     }
+  }
+
+  @Test
+  void noFileTakesThePlaceOfWeightsThatTheModelRefersTo() throws IOException {
+    for (String weights : List.of("out.onnx", "out.onnx.hla.data")) {
+      Path source = model("./" + weights);
+      byte[] numbers = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
+      Path data = Files.write(source.resolveSibling(weights), numbers);
+      Path elsewhere = Files.createDirectories(folder.resolve("elsewhere"));
+      for (Path into : List.of(source.getParent(), elsewhere)) {
+        HlaException e = assertThrows(HlaException.class, () -> converted(source).write(into.resolve("out.onnx"), ExternalData.Mode.COPY, true));
+        assertTrue(e.getMessage().contains(weights + ": the model keeps weights in a file of that name"), e.getMessage());
+      }
+      assertArrayEquals(numbers, Files.readAllBytes(data));
+      assertEquals(0, elsewhere.toFile().list().length);
+      Files.delete(data);
+    }
+  }
+
+  @Test
+  void whereTheLastFileCannotBeWrittenTheWeightsAreNotLeft() throws IOException {
+    Path source = model("w.data");
+    Files.write(source.resolveSibling("w.data"), new byte[16]);
+    Path target = Files.createDirectories(folder.resolve("elsewhere")).resolve("o".repeat(240) + ".onnx");
+    // The name that a file has until it is done is longer than a file system allows.
+    HlaException e = assertThrows(HlaException.class, () -> converted(source).write(target, ExternalData.Mode.COPY, false));
+    assertTrue(e.getMessage().contains("cannot be written"), e.getMessage());
+    assertEquals(0, target.getParent().toFile().list().length);
+  }
+
+  @Test
+  void aLinkThatIsThereAlreadyIsKeptAndTheSourceKeepsItsPermissions() throws IOException {
+    Path source = model("w.data");
+    Path data = Files.write(source.resolveSibling("w.data"), new byte[16]);
+    Path target = Files.createDirectories(folder.resolve("elsewhere")).resolve("out.onnx");
+    for (int round = 0; round < 2; round++) {
+      converted(source).write(target, ExternalData.Mode.LINK, true);
+      assertTrue(Files.isSameFile(data, target.resolveSibling("w.data")));
+      assertEquals(3, target.getParent().toFile().list().length, "model, its new tensors, weights");
+    }
+    Files.delete(target.resolveSibling("w.data"));
+    Path other = Files.write(target.resolveSibling("w.data"), new byte[1]);
+    Files.setPosixFilePermissions(other, PosixFilePermissions.fromString("rw-------"));
+    var before = Files.getPosixFilePermissions(data);
+    converted(source).write(target, ExternalData.Mode.LINK, true);
+    assertEquals(before, Files.getPosixFilePermissions(data));
   }
 }

@@ -10,13 +10,26 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.attribute.FileAttribute;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.util.LinkedHashMap;
+import java.util.Map;
 import java.util.concurrent.ThreadLocalRandom;
 
-/** Output files appear whole or not at all, and take the place of files alone. */
-public final class OutputFiles {
+/**
+ * Output files that appear whole or not at all, and take the place of files alone. Each is filled beside its place under
+ * another name; {@link #moveIntoPlace} renames them all, {@link #close} removes those that were not renamed.
+ */
+public final class OutputFiles implements AutoCloseable {
   private static final FileAttribute<?> PRIVATE = PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rw-------"));
 
-  private OutputFiles() {}
+  /** By their target, in the order in which they were begun. */
+  private final Map<Path, Partial> partials = new LinkedHashMap<>();
+
+  /**
+   * A file under its first name.
+   *
+   * @param own whether it is a file of its own, whose permissions may be changed, not another name for one
+   */
+  private record Partial(Path file, boolean own) {}
 
   /**
    * Refuses a place that no file may take.
@@ -38,31 +51,84 @@ public final class OutputFiles {
     }
   }
 
-  /** A new file beside the target, to be filled and then moved into its place. */
-  public static Path partial(Path target) throws IOException {
-    Path folder = target.toAbsolutePath().getParent();
+  /** A new file beside the target, to be filled. */
+  public Path begin(Path target) throws IOException {
     // What replaces a private file is not to be read by others meanwhile; all else has the permissions that a new file gets here.
-    FileAttribute<?>[] attributes = posix(folder) && Files.exists(target) ? new FileAttribute<?>[] {PRIVATE} : new FileAttribute<?>[0];
+    boolean replaces = posix(target.toAbsolutePath().getParent()) && Files.exists(target);
+    return make(target, true, partial -> {
+      if (replaces) {
+        Files.createFile(partial, PRIVATE);
+      } else {
+        Files.createFile(partial);
+      }
+    });
+  }
+
+  /** A copy of a file, with its permissions. */
+  public void copy(Path file, Path target) throws IOException {
+    make(target, true, partial -> Files.copy(file, partial));
+  }
+
+  /** Another name for a file. */
+  public void link(Path file, Path target) throws IOException {
+    make(target, false, partial -> Files.createLink(partial, file));
+  }
+
+  /** Makes a file under a name that it refuses if it is taken. */
+  @FunctionalInterface
+  private interface Making {
+    void make(Path partial) throws IOException;
+  }
+
+  private Path make(Path target, boolean own, Making making) throws IOException {
     while (true) {
+      Path file = target.toAbsolutePath().getParent().resolve("." + target.getFileName() + "." + Long.toHexString(ThreadLocalRandom.current().nextLong()) + ".part");
       try {
-        return Files.createFile(folder.resolve("." + target.getFileName() + "." + Long.toHexString(ThreadLocalRandom.current().nextLong()) + ".part"), attributes);
+        Unfinished.add(file);
+        making.make(file);
+        partials.put(target, new Partial(file, own));
+        return file;
       } catch (FileAlreadyExistsException e) {
-        continue;
+        Unfinished.remove(file);
+      } catch (IOException | RuntimeException e) {
+        Unfinished.remove(file);
+        throw e;
       }
     }
   }
 
-  /** Puts a file made by {@link #partial} in the place of its target, whose permissions it takes over where there was one. */
-  public static void moveInto(Path partial, Path target) throws IOException {
-    requireFree(target, true);
-    if (posix(partial) && Files.exists(target)) {
-      Files.setPosixFilePermissions(partial, Files.getPosixFilePermissions(target));
+  /** Puts all files in the places of their targets, whose permissions they take over where there were any. */
+  public void moveIntoPlace() throws IOException {
+    for (Path target : partials.keySet()) {
+      requireFree(target, true);
+    }
+    for (Map.Entry<Path, Partial> each : partials.entrySet()) {
+      move(each.getValue(), each.getKey());
+      Unfinished.remove(each.getValue().file);
+    }
+    partials.clear();
+  }
+
+  private static void move(Partial partial, Path target) throws IOException {
+    if (partial.own && posix(partial.file) && Files.exists(target)) {
+      Files.setPosixFilePermissions(partial.file, Files.getPosixFilePermissions(target));
     }
     try {
-      Files.move(partial, target, StandardCopyOption.ATOMIC_MOVE);
+      Files.move(partial.file, target, StandardCopyOption.ATOMIC_MOVE);
     } catch (AtomicMoveNotSupportedException e) {
-      Files.move(partial, target, StandardCopyOption.REPLACE_EXISTING);
+      Files.move(partial.file, target, StandardCopyOption.REPLACE_EXISTING);
     }
+    // rename(2) leaves both where they are names for one file.
+    Files.deleteIfExists(partial.file);
+  }
+
+  @Override
+  public void close() throws IOException {
+    for (Partial partial : partials.values()) {
+      Files.deleteIfExists(partial.file);
+      Unfinished.remove(partial.file);
+    }
+    partials.clear();
   }
 
   private static boolean posix(Path file) throws IOException {

@@ -7,10 +7,13 @@ import dev.hla.converter.files.OutputFiles;
 import dev.hla.onnx.GraphProto;
 import dev.hla.onnx.StringStringEntryProto;
 import dev.hla.onnx.TensorProto;
+import java.io.BufferedOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Map;
+import java.util.Set;
 
 /**
  * Writes a rewritten model. Weights in external files are never read: the new file refers to them, or they are copied or
@@ -27,30 +30,56 @@ final class ConvertedFile {
    * @throws HlaException if a file exists already, or cannot be written; then nothing is left behind
    */
   static void write(Rewriter.Rewritten rewritten, Path target, ExternalData.Mode mode, boolean force) {
-    OutputFiles.requireFree(target, force);
-    OnnxModel model = rewritten.model();
-    if (ExternalData.files(model).isEmpty() || rewritten.tensors().isEmpty()) {
-      ExternalData.bring(model, target, mode, force);
-      model.save(target);
-      return;
-    }
+    Set<String> locations = ExternalData.files(rewritten.model()).keySet();
+    Map<Path, Path> weights = ExternalData.toBring(rewritten.model(), target, mode, force);
+    requirePlace(target, locations, force);
     Path sidecar = target.resolveSibling(target.getFileName() + ".hla.data");
-    OutputFiles.requireFree(sidecar, force);
-    try {
-      Path partial = OutputFiles.partial(sidecar);
-      try {
-        OnnxModel outside;
-        try (OutputStream out = Files.newOutputStream(partial)) {
-          outside = moveOut(rewritten, sidecar.getFileName().toString(), out);
-        }
-        ExternalData.bring(model, target, mode, force);
-        OutputFiles.moveInto(partial, sidecar);
-        outside.save(target);
-      } finally {
-        Files.deleteIfExists(partial);
+    boolean outside = !locations.isEmpty() && !rewritten.tensors().isEmpty();
+    if (outside) {
+      requirePlace(sidecar, locations, force);
+    }
+    Path writing = target;
+    try (OutputFiles files = new OutputFiles()) {
+      for (Map.Entry<Path, Path> each : weights.entrySet()) {
+        bring(each.getValue(), each.getKey(), mode, files);
       }
+      OnnxModel model = rewritten.model();
+      if (outside) {
+        writing = sidecar;
+        try (OutputStream out = Files.newOutputStream(files.begin(sidecar))) {
+          model = moveOut(rewritten, sidecar.getFileName().toString(), out);
+        }
+        writing = target;
+      }
+      try (OutputStream out = new BufferedOutputStream(Files.newOutputStream(files.begin(target)), 1 << 20)) {
+        model.proto().writeTo(out);
+      }
+      files.moveIntoPlace();
     } catch (IOException e) {
-      throw new HlaException(sidecar + ": cannot be written (" + e.getMessage() + ")", e);
+      throw new HlaException(writing + ": cannot be written (" + e.getMessage() + ")", e);
+    }
+  }
+
+  /** A file that this model needs to be free, and not to hold weights that it refers to. */
+  private static void requirePlace(Path file, Set<String> locations, boolean force) {
+    OutputFiles.requireFree(file, force);
+    Path place = file.toAbsolutePath().normalize();
+    if (locations.stream().anyMatch(location -> place.resolveSibling(location).normalize().equals(place))) {
+      throw new HlaException(file + ": the model keeps weights in a file of that name, which would be lost; give the converted model another name");
+    }
+  }
+
+  private static void bring(Path file, Path to, ExternalData.Mode mode, OutputFiles files) {
+    try {
+      Files.createDirectories(to.getParent());
+      if (mode == ExternalData.Mode.LINK) {
+        files.link(file, to);
+      } else {
+        files.copy(file, to);
+      }
+    } catch (IOException | UnsupportedOperationException e) {
+      throw new HlaException(to + ": the weights cannot be " + (mode == ExternalData.Mode.LINK ? "linked" : "copied") + " there (" + e.getMessage() + ")"
+          + (mode == ExternalData.Mode.LINK ? "; say --external-data copy" : ""), e);
     }
   }
 
