@@ -7,7 +7,6 @@ import dev.hla.distill.FitEngine;
 import dev.hla.distill.MapDesign;
 import dev.hla.distill.SiteFits;
 import dev.hla.distill.SiteResult;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -66,7 +65,7 @@ final class BenchMapsCommand extends Verb {
   int execute() throws Exception {
     OnnxModel source = OnnxModel.load(existing(model));
     List<AttentionSite> chosen = sites.choose(source, families.get(0).spec()).choices().stream().map(Choice::site).toList();
-    Path folder = work != null ? work : Files.createTempDirectory("hla-bench");
+    Path folder = work != null ? work : WorkFolder.temporary();
     try {
       Document document = measured(source, chosen, families, folder);
       json(document);

@@ -18,6 +18,7 @@ final class FitOptions {
     if (!spark && master == null) {
       return FitEngine.threads(calibration.workers());
     }
+    EndSignals.shutDown();
     try {
       return FitEngine.of("spark", master != null ? master : calibration.threads > 0 ? "local[" + calibration.threads + "]" : "local[*]");
     } catch (HlaException e) {

@@ -51,6 +51,7 @@ public final class Hla implements Runnable {
 
   /** Runs a command line and ends the process with its exit code. */
   public static void main(String[] arguments) {
+    EndSignals.endAtOnce();
     StandardOutput out = new StandardOutput();
     PrintStream err = new PrintStream(new java.io.FileOutputStream(java.io.FileDescriptor.err), true, StandardCharsets.UTF_8);
     int code = run(new PrintWriter(out, false, StandardCharsets.UTF_8), new PrintWriter(err, true), arguments);

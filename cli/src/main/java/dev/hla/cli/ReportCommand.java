@@ -93,7 +93,7 @@ final class ReportCommand extends Verb {
     Files.createDirectories(output);
     OutputFile json = OutputFile.at(output.resolve("report.json"), force);
     OutputFile page = OutputFile.at(output.resolve("report.html"), force);
-    Path work = Files.createTempDirectory("hla-report");
+    Path work = WorkFolder.temporary();
     try {
       Measured measured = measure(source, plan, work);
       String html = ReportPage.of(measured);

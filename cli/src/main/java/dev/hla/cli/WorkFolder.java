@@ -1,5 +1,6 @@
 package dev.hla.cli;
 
+import dev.hla.converter.files.Unfinished;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -10,11 +11,19 @@ import java.util.stream.Stream;
 final class WorkFolder {
   private WorkFolder() {}
 
+  /** One that nobody named: it goes with the process. */
+  static Path temporary() throws IOException {
+    Path folder = Files.createTempDirectory("hla");
+    Unfinished.add(folder);
+    return folder;
+  }
+
   static void remove(Path folder) throws IOException {
     try (Stream<Path> files = Files.walk(folder)) {
       for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
         Files.delete(file);
       }
     }
+    Unfinished.remove(folder);
   }
 }
