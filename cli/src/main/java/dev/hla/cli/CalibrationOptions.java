@@ -67,7 +67,7 @@ final class CalibrationOptions {
   Calibration open(Path model, ModelSession.Settings settings) throws IOException {
     if (inputs != null) {
       try (ModelSession session = ModelSession.open(model, settings)) {
-        return new FolderCalibration(inputs, session.inputs());
+        return new FolderCalibration(inputs, session.inputs(), session.defaults());
       }
     }
     ModelSession session = ModelSession.open(model, settings);

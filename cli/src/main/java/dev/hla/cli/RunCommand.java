@@ -8,6 +8,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Stream;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -85,10 +86,10 @@ final class RunCommand extends Verb {
 
   private static List<Input> inputs(ModelSession session, Map<String, Tensor> values, Map<String, Tensor> given) {
     List<Input> inputs = new ArrayList<>();
-    for (Slot slot : session.inputs()) {
-      Tensor value = values.get(slot.name());
-      inputs.add(new Input(slot.name(), slot.type().toString(), value.shape(), given.containsKey(slot.name()) ? "given" : "made up"));
-    }
+    Stream<Slot> replaced = values.size() == session.inputs().size() ? Stream.of()
+        : session.defaults().stream().filter(slot -> values.containsKey(slot.name()));
+    Stream.concat(session.inputs().stream(), replaced).forEach(slot -> inputs.add(new Input(slot.name(), slot.type().toString(),
+        values.get(slot.name()).shape(), given.containsKey(slot.name()) ? "given" : "made up")));
     return inputs;
   }
 

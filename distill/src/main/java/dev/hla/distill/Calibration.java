@@ -4,6 +4,7 @@ import dev.hla.runtime.Tensor;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.Set;
 
 /** Inputs on which a model shows what its attention does. Inputs are the same whenever they are asked for. */
 public interface Calibration extends AutoCloseable {
@@ -19,6 +20,16 @@ public interface Calibration extends AutoCloseable {
    * @throws dev.hla.converter.HlaException where they cannot be read
    */
   Map<String, Tensor> inputs(int index);
+
+  /** What inputs number {@code index} are called in messages. */
+  default String name(int index) {
+    return this + ", set " + index;
+  }
+
+  /** The names of all inputs that some of these give. */
+  default Set<String> names() {
+    return inputs(0).keySet();
+  }
 
   /**
    * Inputs like number {@code index}, with what can be varied drawn anew; the same inputs where nothing can.

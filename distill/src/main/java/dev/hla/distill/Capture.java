@@ -5,6 +5,7 @@ import dev.hla.converter.OnnxModel;
 import dev.hla.converter.attention.AttentionSite;
 import dev.hla.converter.rewrite.SiteProbe;
 import dev.hla.runtime.ModelSession;
+import dev.hla.runtime.Slot;
 import dev.hla.runtime.Tensor;
 import java.nio.file.Path;
 import java.security.DigestOutputStream;
@@ -51,7 +52,7 @@ public final class Capture implements AutoCloseable {
    */
   public void fill(int samples, ModelSession.Settings settings, Runnable onSample) {
     if (calibration.size() < samples) {
-      throw new HlaException(calibration + ": has " + calibration.size() + " sets of inputs, " + samples
+      throw new HlaException(calibration + ": has " + calibration.size() + (calibration.size() == 1 ? " set" : " sets") + " of inputs, " + samples
           + " are wanted; add some, or ask for fewer samples");
     }
     if (folder.size() >= samples) {
@@ -68,9 +69,7 @@ public final class Capture implements AutoCloseable {
         }
       }
       while (folder.size() < samples) {
-        Map<String, Tensor> inputs = calibration.inputs(folder.size());
-        requireOne(inputs);
-        Map<String, Tensor> values = session.run(inputs, wanted);
+        Map<String, Tensor> values = values(session, folder.size(), wanted);
         List<SiteSample> sample = new ArrayList<>();
         probe.sites().forEach(names -> sample.add(sample(names, values)));
         folder.append(sample);
@@ -80,12 +79,19 @@ public final class Capture implements AutoCloseable {
     }
   }
 
-  private void requireOne(Map<String, Tensor> inputs) {
-    for (Map.Entry<String, Tensor> input : inputs.entrySet()) {
-      if (input.getValue().rank() > 0 && input.getValue().dim(0) != 1) {
-        throw new HlaException(calibration + ": input " + input.getKey() + " is " + input.getValue()
+  private Map<String, Tensor> values(ModelSession session, int index, List<String> wanted) {
+    Map<String, Tensor> inputs = calibration.inputs(index);
+    for (Slot slot : session.inputs()) {
+      Tensor input = inputs.get(slot.name());
+      if (input != null && input.rank() == slot.shape().size() && input.rank() > 0 && input.dim(0) != 1) {
+        throw new HlaException(calibration.name(index) + ": input " + slot.name() + " is " + input
             + "; a set of inputs is for a batch of 1 here: give each its own file");
       }
+    }
+    try {
+      return session.run(inputs, wanted);
+    } catch (HlaException e) {
+      throw new HlaException(e.getMessage() + " (with " + calibration.name(index) + ")", e);
     }
   }
 

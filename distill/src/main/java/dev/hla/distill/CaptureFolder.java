@@ -5,6 +5,7 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
+import java.nio.channels.OverlappingFileLockException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
@@ -21,6 +22,8 @@ final class CaptureFolder implements AutoCloseable {
   private final CaptureIndex index;
   private final List<CapturedSite> sites;
   private final List<FileChannel> channels = new ArrayList<>();
+  private boolean made;
+  private FileChannel lock;
   /** Of each site, of each sample. */
   private List<List<SamplePlace>> places;
 
@@ -38,7 +41,9 @@ final class CaptureFolder implements AutoCloseable {
   static CaptureFolder open(Path folder, String identity, List<CapturedSite> sites) {
     CaptureFolder capture = new CaptureFolder(folder, List.copyOf(sites));
     try {
+      capture.made = !Files.exists(folder);
       Files.createDirectories(folder);
+      capture.lock();
       capture.index.begin(new CaptureIndex.About(identity, capture.sites));
       capture.places = capture.index.present(capture.sites);
       capture.index.write(capture.places);
@@ -54,6 +59,23 @@ final class CaptureFolder implements AutoCloseable {
     } catch (HlaException e) {
       capture.close();
       throw e;
+    }
+  }
+
+  /** Two runs at once would write over each other. The system takes the lock away with the process, however that ends. */
+  private void lock() throws IOException {
+    lock = FileChannel.open(index.lock(), StandardOpenOption.CREATE, StandardOpenOption.WRITE);
+    boolean taken;
+    try {
+      taken = lock.tryLock() == null;
+    } catch (OverlappingFileLockException e) {
+      taken = true;
+    } catch (IOException e) {
+      // A file system without locks.
+      taken = false;
+    }
+    if (taken) {
+      throw new HlaException(folder + ": another run is at work in it; wait for its end, or name another folder");
     }
   }
 
@@ -114,14 +136,26 @@ final class CaptureFolder implements AutoCloseable {
     }
   }
 
+  /** A capture without a sample leaves nothing behind. */
   @Override
   public void close() {
-    for (FileChannel channel : channels) {
-      try {
+    boolean empty = places != null && size() == 0;
+    try {
+      for (FileChannel channel : channels) {
         channel.close();
-      } catch (IOException e) {
-        throw new HlaException(folder + ": cannot be closed (" + e.getMessage() + ")", e);
       }
+      channels.clear();
+      if (empty) {
+        index.remove(sites.size());
+      }
+      if (lock != null) {
+        lock.close();
+      }
+      if (empty && made) {
+        folder.toFile().delete();
+      }
+    } catch (IOException e) {
+      throw new HlaException(folder + ": cannot be closed (" + e.getMessage() + ")", e);
     }
   }
 }

@@ -39,18 +39,23 @@ final class CaptureIndex {
     this.samples = folder.resolve("samples.jsonl");
   }
 
+  /** Whoever writes holds a lock on it. */
+  Path lock() {
+    return folder.resolve("capture.lock");
+  }
+
   /** The file of site number {@code k}. */
   Path file(int k) {
     return folder.resolve("site-" + k + ".f32");
   }
 
   /**
-   * Writes what is captured, or checks that it is what was captured before.
+   * Writes what is captured, or checks that it is what was captured before; a capture without a sample is none.
    *
    * @throws HlaException where the folder holds something else
    */
   void begin(About wanted) throws IOException {
-    if (!Files.exists(about)) {
+    if (!Files.exists(about) || !Files.exists(samples) || Files.size(samples) == 0) {
       Files.writeString(about, JSON.writeValueAsString(wanted));
     } else if (!wanted.equals(about())) {
       throw new HlaException(folder + ": holds a capture of another model, other sites or other inputs; remove it, or name another folder");
@@ -125,6 +130,16 @@ final class CaptureIndex {
   /** Adds a line for a sample that all sites have. */
   void append(List<SamplePlace> sample) throws IOException {
     Files.writeString(samples, line(sample), StandardOpenOption.CREATE, StandardOpenOption.APPEND);
+  }
+
+  /** Takes away all files of a capture. */
+  void remove(int sites) {
+    for (int k = 0; k < sites; k++) {
+      file(k).toFile().delete();
+    }
+    samples.toFile().delete();
+    about.toFile().delete();
+    lock().toFile().delete();
   }
 
   private static String line(List<SamplePlace> sample) throws IOException {

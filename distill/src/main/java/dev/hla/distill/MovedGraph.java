@@ -36,9 +36,14 @@ import java.util.Set;
 record MovedGraph(OnnxModel model, String output, List<Node> nodes, Map<String, SiteProbe.Names> sites, Map<String, String> read,
     Set<String> constants) {
 
-  /** @throws HlaException where the output depends on none of the sites */
-  static MovedGraph of(OnnxModel original, List<AttentionSite> sites) {
-    return new Builder(original, sites).build();
+  /**
+   * Follows the sites to the output.
+   *
+   * @param given names of the inputs that are given, those with a value in the file among them
+   * @throws HlaException where the output depends on none of the sites
+   */
+  static MovedGraph of(OnnxModel original, List<AttentionSite> sites, Set<String> given) {
+    return new Builder(original, sites, given).build();
   }
 
   private static final class Builder {
@@ -49,9 +54,10 @@ record MovedGraph(OnnxModel model, String output, List<Node> nodes, Map<String, 
     private final Set<String> moved = new HashSet<>();
     private final Set<String> varying = new HashSet<>();
 
-    Builder(OnnxModel original, List<AttentionSite> chosen) {
+    Builder(OnnxModel original, List<AttentionSite> chosen, Set<String> given) {
       probe = SiteProbe.of(original, chosen);
       graph = Graph.of(probe.model().proto().getGraph(), original.path().toString());
+      graph.inputs().keySet().stream().filter(v -> graph.initializer(v) == null || given.contains(v)).forEach(varying::add);
       probe.sites().forEach(names -> sites.put(Wiring.of(names.site()).output().value(), names));
     }
 
@@ -88,9 +94,8 @@ record MovedGraph(OnnxModel model, String output, List<Node> nodes, Map<String, 
       }
     }
 
-    /** Goes forward from the sites' outputs and the model's inputs. The shape of a value does not change with the maps. */
+    /** Goes forward from the sites' outputs and what varies. The shape of a value does not change with the maps. */
     private void follow() {
-      graph.inputs().keySet().stream().filter(v -> graph.initializer(v) == null).forEach(varying::add);
       for (Node node : graph.order()) {
         List<String> inputs = node.proto().getInputList();
         boolean changed = !node.is("Shape") && inputs.stream().anyMatch(moved::contains);

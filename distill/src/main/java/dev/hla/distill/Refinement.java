@@ -80,7 +80,7 @@ public final class Refinement implements AutoCloseable {
    */
   public Refinement(OnnxModel model, List<AttentionSite> sites, Calibration calibration, int samples, Settings settings,
       ModelSession.Settings session) {
-    this.graph = MovedGraph.of(model, sites);
+    this.graph = MovedGraph.of(model, sites, calibration.names());
     GraphOperators.requireAll(model.path().toString(), graph.nodes());
     this.calibration = calibration;
     this.samples = samples;

@@ -54,7 +54,7 @@ final class SiteFit {
         checkpoint.save(List.of(soap), step + 1);
       }
     }
-    return judged(start, weights, soap, (System.nanoTime() - begun) / 1e9);
+    return judged(start, weights, soap, variance, (System.nanoTime() - begun) / 1e9);
   }
 
   private MapWeights start() {
@@ -104,7 +104,7 @@ final class SiteFit {
   }
 
   /** Keeps a head's start where its fit went wrong, and the mean of the values where the start is wrong as well. */
-  private SiteResult judged(MapWeights start, MapWeights weights, Soap soap, double seconds) {
+  private SiteResult judged(MapWeights start, MapWeights weights, Soap soap, double[] variance, double seconds) {
     List<String> notes = new ArrayList<>();
     SiteError mean = SiteMeasure.ofMean(heldOut);
     SiteError before = SiteMeasure.of(heldOut, start);
@@ -124,7 +124,7 @@ final class SiteFit {
       }
       if (!Double.isFinite(best) || best > mean.heads()[head]) {
         weights.copyHead(flat, head);
-        notes.add("head " + head + ": no maps were found that beat the mean of the values" + (Double.isFinite(mean.heads()[head]) ? ""
+        notes.add("head " + head + ": no maps were found that beat the mean of the values" + (Double.isFinite(mean.heads()[head]) && Double.isFinite(variance[head]) ? ""
             : ", as its captured values are not finite") + "; its maps look at nothing");
       }
     }

@@ -73,9 +73,31 @@ class CaptureTest {
 
   @Test
   void aCaptureOfOtherInputsIsRefused() throws IOException {
-    capture(folder, 3).close();
+    try (Capture capture = capture(folder, 3)) {
+      capture.fill(1, SETTINGS, () -> {});
+    }
     HlaException e = assertThrows(HlaException.class, () -> capture(folder, 4));
     assertTrue(e.getMessage().startsWith(folder + ": holds a capture of another model, other sites or other inputs"), e.getMessage());
+  }
+
+  @Test
+  void aCaptureWithoutASampleLeavesNothing() throws IOException {
+    Path made = folder.resolve("made");
+    Files.writeString(folder.resolve("capture.json"), "");
+    for (Path each : List.of(folder, made)) {
+      capture(each, 3).close();
+    }
+    assertEquals(0, folder.toFile().list().length, "files were left");
+  }
+
+  @Test
+  void twoRunsAtOnceAreRefused() throws IOException {
+    try (Capture first = capture(folder, 3)) {
+      HlaException e = assertThrows(HlaException.class, () -> capture(folder, 3));
+      assertTrue(e.getMessage().startsWith(folder + ": another run is at work in it"), e.getMessage());
+      first.fill(1, SETTINGS, () -> {});
+    }
+    capture(folder, 3).close();
   }
 
   private static float[] softmax(SiteSample s, double scale) {

@@ -16,6 +16,7 @@ import dev.hla.converter.attention.Kind;
 import dev.hla.converter.graph.Graph;
 import dev.hla.onnx.GraphProto;
 import dev.hla.onnx.NodeProto;
+import dev.hla.onnx.ValueInfoProto;
 import dev.hla.runtime.Difference;
 import dev.hla.runtime.ModelSession;
 import dev.hla.runtime.Tensor;
@@ -27,6 +28,7 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -68,6 +70,17 @@ class RefinementTest {
       Tensor expected = converted.run(calibration.inputs(1)).values().iterator().next();
       assertTrue(Difference.between(expected, refinement.output(maps(), 1), "output").relative() < 1e-5);
     }
+  }
+
+  @Test
+  void anInputThatReplacesTheModelsValueIsNoConstant() {
+    String bias = "head.bias";
+    Graph graph = Graph.of(model.proto().getGraph(), "");
+    String value = graph.initializers().keySet().stream().filter(name -> name.endsWith("bias")).reduce((a, b) -> b).orElse(bias);
+    OnnxModel open = new OnnxModel(model.path(), model.proto().toBuilder().setGraph(
+        model.proto().getGraph().toBuilder().addInput(ValueInfoProto.newBuilder().setName(value))).build());
+    assertTrue(MovedGraph.of(open, sites, Set.of()).constants().contains(value), value);
+    assertFalse(MovedGraph.of(open, sites, Set.of(value)).constants().contains(value), value);
   }
 
   @Test

@@ -8,17 +8,23 @@ import ai.onnxruntime.OrtException;
 import ai.onnxruntime.OrtLoggingLevel;
 import ai.onnxruntime.OrtSession;
 import ai.onnxruntime.TensorInfo;
+import com.google.protobuf.InvalidProtocolBufferException;
+import com.google.protobuf.UnsafeByteOperations;
 import dev.hla.converter.HlaException;
+import dev.hla.converter.OnnxModel;
+import dev.hla.onnx.ModelProto;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collection;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.function.Supplier;
 
 /**
  * A model opened in ONNX Runtime, with the operator library registered where that was asked for. Inputs are converted to
@@ -33,8 +39,9 @@ public final class ModelSession implements AutoCloseable {
   private final HlaOperators.Registration library;
   private final List<Slot> inputs;
   private final List<Slot> outputs;
+  private final Defaults defaults;
 
-  private ModelSession(String name, OrtEnvironment environment, OrtSession session, HlaOperators.Registration library)
+  private ModelSession(String name, OrtEnvironment environment, OrtSession session, HlaOperators.Registration library, Defaults defaults)
       throws OrtException {
     this.name = name;
     this.environment = environment;
@@ -42,6 +49,7 @@ public final class ModelSession implements AutoCloseable {
     this.library = library;
     this.inputs = slots(session.getInputInfo());
     this.outputs = slots(session.getOutputInfo());
+    this.defaults = defaults;
   }
 
   /**
@@ -77,12 +85,13 @@ public final class ModelSession implements AutoCloseable {
    */
   public static ModelSession open(Path model, Settings settings) {
     requireFile(model);
-    return open(model.toString(), settings, options -> environment().createSession(model.toString(), options));
+    Path folder = model.toAbsolutePath().getParent();
+    return open(model.toString(), settings, options -> environment().createSession(model.toString(), options), folder, () -> OnnxModel.load(model).proto());
   }
 
   /**
    * Opens a model file with options of the caller's own, who decides with {@link HlaOperators#register} whether the
-   * operator library takes part, and closes them.
+   * operator library takes part, and closes them after the session.
    *
    * @throws HlaException if there is no such file, or the runtime cannot open it
    */
@@ -90,7 +99,16 @@ public final class ModelSession implements AutoCloseable {
     requireFile(model);
     try {
       OrtSession session = environment().createSession(model.toString(), options);
-      return new ModelSession(model.toString(), environment(), session, HlaOperators.registered(options));
+      Path folder = model.toAbsolutePath().getParent();
+      Defaults defaults = new Defaults(() -> OnnxModel.load(model).proto(), changed -> {
+        try {
+          return inMemory(changed, folder, options);
+        } catch (IllegalStateException e) {
+          throw new HlaException(model + ": a value was given for an input that has one in the file, and the session options are closed;"
+              + " close them after the session", e);
+        }
+      });
+      return new ModelSession(model.toString(), environment(), session, HlaOperators.registered(options), defaults);
     } catch (OrtException e) {
       throw new HlaException(model + ": " + whyNotOpened(e), e);
     }
@@ -111,18 +129,50 @@ public final class ModelSession implements AutoCloseable {
    * @throws HlaException if the runtime cannot open it, or the library is asked for and does not load
    */
   public static ModelSession open(byte[] model, Path folder, String name, Settings settings) {
-    return open(name, settings, options -> {
-      options.addConfigEntry("session.model_external_initializers_file_folder_path", folder.toAbsolutePath().toString());
-      return environment().createSession(model, options);
-    });
+    ModelProto proto = withDefaults(model);
+    return open(name, settings, options -> inMemory(model, folder, options), folder, () -> proto);
+  }
+
+  /** The model where it has inputs with a value of their own, and else an empty one, so that its bytes are not kept. */
+  private static ModelProto withDefaults(byte[] model) {
+    try {
+      ModelProto proto = ModelProto.parser().parseFrom(UnsafeByteOperations.unsafeWrap(model));
+      return Defaults.of(proto).isEmpty() ? ModelProto.getDefaultInstance() : proto;
+    } catch (InvalidProtocolBufferException e) {
+      // The runtime says what is wrong.
+      return ModelProto.getDefaultInstance();
+    }
+  }
+
+  private static OrtSession inMemory(byte[] model, Path folder, OrtSession.SessionOptions options) throws OrtException {
+    options.addConfigEntry("session.model_external_initializers_file_folder_path", folder.toAbsolutePath().toString());
+    return environment().createSession(model, options);
   }
 
   private interface Opening {
     OrtSession open(OrtSession.SessionOptions options) throws OrtException;
   }
 
-  private static ModelSession open(String name, Settings settings, Opening opening) {
-    try (OrtSession.SessionOptions options = new OrtSession.SessionOptions()) {
+  private static ModelSession open(String name, Settings settings, Opening opening, Path folder, Supplier<ModelProto> model) {
+    Defaults defaults = new Defaults(model, changed -> {
+      try (OrtSession.SessionOptions options = options(settings)) {
+        if (settings.library()) {
+          HlaOperators.register(options);
+        }
+        return inMemory(changed, folder, options);
+      }
+    });
+    try (OrtSession.SessionOptions options = options(settings)) {
+      HlaOperators.Registration library = settings.library() ? HlaOperators.register(options) : null;
+      return new ModelSession(name, environment(), opening.open(options), library, defaults);
+    } catch (OrtException e) {
+      throw new HlaException(name + ": " + whyNotOpened(e), e);
+    }
+  }
+
+  private static OrtSession.SessionOptions options(Settings settings) throws OrtException {
+    OrtSession.SessionOptions options = new OrtSession.SessionOptions();
+    try {
       // Its failures come as exceptions; the same text on standard error would be a second report.
       options.setSessionLogLevel(OrtLoggingLevel.ORT_LOGGING_LEVEL_FATAL);
       // Threads wait for work by spinning, tens of milliseconds beyond a run; where sessions take turns they would take the
@@ -134,10 +184,10 @@ public final class ModelSession implements AutoCloseable {
       if (settings.cuda()) {
         options.addCUDA(0);
       }
-      HlaOperators.Registration library = settings.library() ? HlaOperators.register(options) : null;
-      return new ModelSession(name, environment(), opening.open(options), library);
+      return options;
     } catch (OrtException e) {
-      throw new HlaException(name + ": " + whyNotOpened(e), e);
+      options.close();
+      throw e;
     }
   }
 
@@ -184,9 +234,14 @@ public final class ModelSession implements AutoCloseable {
     return name;
   }
 
-  /** The model's inputs, in its order. */
+  /** The model's inputs that need a value, in its order. */
   public List<Slot> inputs() {
     return inputs;
+  }
+
+  /** The model's inputs that have a value in the file, which a given one replaces; none before version 4 of the format. */
+  public List<Slot> defaults() {
+    return defaults.slots();
   }
 
   /** The model's outputs, in its order. */
@@ -211,20 +266,20 @@ public final class ModelSession implements AutoCloseable {
   /**
    * Runs the model.
    *
-   * @param values every input by name; others than the model's are refused
+   * @param values every input by name, and any of {@link #defaults}; others than the model's are refused
    * @param wanted names of the outputs to fetch
    * @return the outputs in the order of {@code wanted}
    * @throws HlaException if an input is missing, unknown or of another shape, or the run fails
    */
   public Map<String, Tensor> run(Map<String, Tensor> values, Collection<String> wanted) {
-    requireInputs(values);
+    List<Slot> fed = fed(values);
     Map<String, OnnxTensor> feeds = new LinkedHashMap<>();
     try {
-      for (Slot slot : inputs) {
+      for (Slot slot : fed) {
         feeds.put(slot.name(), feed(slot, values.get(slot.name())));
       }
       Set<String> names = new LinkedHashSet<>(wanted);
-      try (OrtSession.Result result = session.run(feeds, names)) {
+      try (OrtSession.Result result = taking(fed).run(feeds, names)) {
         Map<String, Tensor> fetched = new LinkedHashMap<>();
         for (String output : names) {
           fetched.put(output, fetch(output, result.get(output).orElseThrow()));
@@ -244,15 +299,20 @@ public final class ModelSession implements AutoCloseable {
    * @throws HlaException if an input is missing, unknown or of another shape
    */
   public Prepared prepare(Map<String, Tensor> values) {
-    requireInputs(values);
-    Prepared prepared = new Prepared();
+    List<Slot> fed = fed(values);
     try {
-      for (Slot slot : inputs) {
-        prepared.feeds.put(slot.name(), feed(slot, values.get(slot.name())));
+      OrtSession taking = taking(fed);
+      Prepared prepared = new Prepared(taking);
+      try {
+        for (Slot slot : fed) {
+          prepared.feeds.put(slot.name(), feed(slot, values.get(slot.name())));
+        }
+      } catch (OrtException | RuntimeException e) {
+        prepared.close();
+        throw e;
       }
       return prepared;
     } catch (OrtException e) {
-      prepared.close();
       throw new HlaException(name + ": cannot take its inputs: " + reason(e), e);
     }
   }
@@ -261,12 +321,16 @@ public final class ModelSession implements AutoCloseable {
   public final class Prepared implements AutoCloseable {
     private final Map<String, OnnxTensor> feeds = new LinkedHashMap<>();
 
-    private Prepared() {}
+    private final OrtSession taking;
+
+    private Prepared(OrtSession taking) {
+      this.taking = taking;
+    }
 
     /** Runs once; returns the wall time in milliseconds. */
     public double millis() {
       long start = System.nanoTime();
-      try (OrtSession.Result result = session.run(feeds)) {
+      try (OrtSession.Result result = taking.run(feeds)) {
         return (System.nanoTime() - start) / 1e6;
       } catch (OrtException e) {
         throw new HlaException(name + ": the run failed: " + reason(e), e);
@@ -279,20 +343,34 @@ public final class ModelSession implements AutoCloseable {
     }
   }
 
-  private void requireInputs(Map<String, Tensor> values) {
+  /** What the values are for; fails where one is missing, unknown or of another shape. */
+  private List<Slot> fed(Map<String, Tensor> values) {
+    List<Slot> fed = new ArrayList<>(inputs);
     List<String> names = inputs.stream().map(Slot::name).toList();
     for (String given : values.keySet()) {
       if (!names.contains(given)) {
-        throw new HlaException(name + ": has no input " + given + "; its inputs are " + names);
+        fed.add(defaults().stream().filter(slot -> slot.name().equals(given)).findFirst().orElseThrow(() ->
+            new HlaException(name + ": has no input " + given + "; its inputs are " + names)));
       }
     }
-    for (Slot slot : inputs) {
+    for (Slot slot : fed) {
       Tensor value = values.get(slot.name());
       if (value == null) {
         throw new HlaException(name + ": no value for its input " + slot.name() + " " + slot.shapeText());
       }
       requireShape(slot, value);
     }
+    return fed;
+  }
+
+  /** The session that takes values for these inputs. */
+  private OrtSession taking(List<Slot> fed) throws OrtException {
+    if (fed.size() == inputs.size()) {
+      return session;
+    }
+    Set<String> names = new HashSet<>();
+    fed.subList(inputs.size(), fed.size()).forEach(slot -> names.add(slot.name()));
+    return defaults.taking(names);
   }
 
   private void requireShape(Slot slot, Tensor value) {
@@ -329,6 +407,7 @@ public final class ModelSession implements AutoCloseable {
   @Override
   public void close() {
     try {
+      defaults.close();
       session.close();
     } catch (OrtException e) {
       throw new HlaException(name + ": cannot be closed: " + reason(e), e);

@@ -84,6 +84,17 @@ public final class Npz implements AutoCloseable {
     }
   }
 
+  /** A checksum of the names and the contents of all arrays, from the file's table of contents. */
+  public static long checksum(Path file) throws IOException {
+    try (Npz npz = open(file)) {
+      long sum = 0;
+      for (ZipEntry entry : npz.zip.stream().toList()) {
+        sum = sum * 31 + entry.getName().hashCode() * 31L + entry.getCrc();
+      }
+      return sum;
+    }
+  }
+
   /**
    * Reads {@code FILE.npy}, {@code FILE.npz:NAME}, or {@code FILE.npz} that holds a single array.
    */

@@ -6,13 +6,23 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import ai.onnxruntime.OrtSession;
 import dev.hla.converter.HlaException;
+import dev.hla.onnx.GraphProto;
+import dev.hla.onnx.ModelProto;
+import dev.hla.onnx.NodeProto;
+import dev.hla.onnx.OperatorSetIdProto;
+import dev.hla.onnx.TensorProto;
+import dev.hla.onnx.TensorShapeProto;
+import dev.hla.onnx.TypeProto;
+import dev.hla.onnx.ValueInfoProto;
 import dev.hla.testdata.ShapesWan;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -90,6 +100,47 @@ class ModelSessionTest {
     try (ModelSession session = ModelSession.open(ShapesWan.model(), ModelSession.Settings.DEFAULT)) {
       assertMessage("no open axis depth", () -> new RandomInputs(Map.of("depth", 3), 0).complete(session.inputs(), Map.of()));
     }
+  }
+
+  @Test
+  void aGivenValueReplacesTheOneInTheFile() throws Exception {
+    byte[] bytes = sum(8).toByteArray();
+    Tensor x = Tensor.of(new float[] {1, 2}, 2);
+    Map<String, Tensor> both = Map.of("x", x, "y", Tensor.of(new float[] {30, 40}, 2));
+    try (ModelSession inFile = open(file(bytes)); ModelSession inMemory = ModelSession.open(bytes, folder, "memory", ModelSession.Settings.DEFAULT);
+        OrtSession.SessionOptions options = new OrtSession.SessionOptions(); ModelSession withOptions = ModelSession.open(file(bytes), options)) {
+      for (ModelSession session : List.of(inFile, inMemory, withOptions)) {
+        assertEquals(List.of("x"), session.inputs().stream().map(Slot::name).toList());
+        assertEquals(List.of(new Slot("y", ElementType.FLOAT32, List.of(2L), List.of(""))), session.defaults());
+        assertArrayEquals(new float[] {11, 22}, session.run(Map.of("x", x)).get("z").floats());
+        assertArrayEquals(new float[] {31, 42}, session.run(both).get("z").floats());
+        try (ModelSession.Prepared prepared = session.prepare(both)) {
+          assertTrue(prepared.millis() >= 0);
+        }
+        assertMessage("its input y is [2], but float32[1] was given", () -> session.run(Map.of("x", x, "y", Tensor.of(new float[1], 1))));
+        assertMessage("has no input q; its inputs are [x]", () -> session.run(Map.of("x", x, "q", x)));
+      }
+    }
+  }
+
+  @Test
+  void beforeVersion4ValuesInTheFileAreConstants() throws Exception {
+    Tensor x = Tensor.of(new float[] {1, 2}, 2);
+    try (ModelSession session = open(file(sum(3).toByteArray()))) {
+      assertEquals(List.of(), session.defaults());
+      assertMessage("has no input y; its inputs are [x]", () -> session.run(Map.of("x", x, "y", x)));
+    }
+  }
+
+  /** z = x + y, where y is 10, 20 unless it is given. */
+  private static ModelProto sum(int version) {
+    TensorShapeProto two = TensorShapeProto.newBuilder().addDim(TensorShapeProto.Dimension.newBuilder().setDimValue(2)).build();
+    TypeProto type = TypeProto.newBuilder().setTensorType(TypeProto.Tensor.newBuilder().setElemType(1).setShape(two)).build();
+    return ModelProto.newBuilder().setIrVersion(version).addOpsetImport(OperatorSetIdProto.newBuilder().setVersion(7)).setGraph(GraphProto.newBuilder().setName("sum")
+        .addNode(NodeProto.newBuilder().setOpType("Add").addInput("x").addInput("y").addOutput("z"))
+        .addInput(ValueInfoProto.newBuilder().setName("x").setType(type)).addInput(ValueInfoProto.newBuilder().setName("y").setType(type))
+        .addOutput(ValueInfoProto.newBuilder().setName("z").setType(type))
+        .addInitializer(TensorProto.newBuilder().setName("y").setDataType(1).addDims(2).addFloatData(10).addFloatData(20))).build();
   }
 
   private static Tensor run(Path model, Map<String, Tensor> inputs) {
