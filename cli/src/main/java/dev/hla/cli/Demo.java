@@ -51,7 +51,9 @@ record Demo(
 
   /** The clip has 64 tokens a frame. The longest needs about 2 GB for the original's attention weights. */
   private static final int[] FRAMES = {8, 16, 32, 64, 128};
-  static final int TOKENS_PER_FRAME = 64;
+  private static final int TOKENS_PER_FRAME = 64;
+  static final int LEAST_TOKENS = FRAMES[0] * TOKENS_PER_FRAME;
+  static final int MOST_TOKENS = FRAMES[FRAMES.length - 1] * TOKENS_PER_FRAME;
   private static final long FREE_MEMORY_PER_SQUARED_TOKEN = 64;
   /** A busy or slow machine stops at a shorter length, so that the demo stays short. */
   private static final double SECONDS_OF_TIMING = 25;

@@ -26,7 +26,7 @@ final class DemoCommand extends Verb {
       description = "where to write; it must be empty or new (default: " + DEFAULT_FOLDER + ", or the next free number after it)")
   Path folder;
 
-  @Option(names = "--longest", paramLabel = "TOKENS", defaultValue = "8192",
+  @Option(names = "--longest", paramLabel = "TOKENS", defaultValue = "8192", converter = OptionValues.DemoTokens.class,
       description = "time one run of the model with up to this many tokens (512 to 8192; default: 8192, which takes about 4 GB)")
   int longest;
 
@@ -40,9 +40,6 @@ final class DemoCommand extends Verb {
 
   @Override
   int execute() throws IOException {
-    if (longest < 8 * Demo.TOKENS_PER_FRAME) {
-      throw wrongUsage("--longest " + longest + ": at least 512 is wanted");
-    }
     long start = System.nanoTime();
     Path target = folder();
     Demo demo = Demo.run(target.resolve("shapes_wan_hla.onnx"), longest, step -> say("  " + step));

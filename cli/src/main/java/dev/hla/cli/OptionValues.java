@@ -58,6 +58,13 @@ final class OptionValues {
     }
   }
 
+  /** Lengths that the demo times. */
+  static final class DemoTokens extends Within<Integer> {
+    DemoTokens() {
+      super(Integer::valueOf, n -> n >= Demo.LEAST_TOKENS && n <= Demo.MOST_TOKENS, Demo.LEAST_TOKENS + " to " + Demo.MOST_TOKENS);
+    }
+  }
+
   /** 0 for one per core. */
   static final class Threads extends Within<Integer> {
     Threads() {

@@ -35,7 +35,8 @@ class OptionValuesTest {
       "report MODEL --maps MAPS -o OUT --clips 0", "report MODEL --maps MAPS -o OUT --steps 0",
       "convert MODEL --maps MAPS -o OUT --min-tokens -1", "convert MODEL --maps MAPS -o OUT --kind selfish",
       "convert MODEL --unfitted -o OUT --ranks 0,1", "convert MODEL --unfitted -o OUT --ranks ,,", "convert MODEL --unfitted -o OUT --ranks 16^9",
-      "convert MODEL --unfitted -o OUT --ranks=", "convert MODEL --maps MAPS -o OUT --ranks 8", "convert MODEL --plan x -o OUT --ranks 8", "bench op --ranks 16^9"})
+      "convert MODEL --unfitted -o OUT --ranks=", "convert MODEL --maps MAPS -o OUT --ranks 8", "convert MODEL --plan x -o OUT --ranks 8", "bench op --ranks 16^9",
+      "demo -o OUT --longest 511", "demo -o OUT --longest 8193", "demo -o OUT --longest 99999999999"})
   void aValueOutOfBoundsIsWrongUsage(String line) {
     Ran ran = hla(line);
     assertEquals(Exit.USAGE, ran.code(), ran.err());

@@ -66,6 +66,20 @@ class ScriptTest {
     assertEquals("code 0", ran.errorLine());
   }
 
+  @Test
+  void aCopyOfTheFolderIsBuiltAnew() throws Exception {
+    // In the place of Maven: what it does to the list of jars, and no more.
+    String maven = "mkdir bin copy; printf '#!/bin/sh\nsed -i \"s#^[^:]*#$PWD/cli/src/main#\" cli/target/hla.classpath\n' >bin/mvn; chmod +x bin/mvn; ";
+    Ran first = bash(maven + "cp -a hla pom.xml cli copy/; PATH=$PWD/bin:$PATH copy/hla inspect m.onnx");
+    assertEquals(Exit.DONE, first.code(), first.err());
+    assertTrue(first.errorLine().startsWith("hla: building"), first.err());
+    for (String hla : new String[] {"copy/hla", "./hla"}) {
+      Ran again = bash("PATH=$PWD/bin:$PATH " + hla + " inspect m.onnx");
+      assertEquals("", again.err(), hla);
+      assertEquals(first.out(), again.out(), hla);
+    }
+  }
+
   private Ran bash(String script) throws Exception {
     Path out = folder.resolve("out.txt");
     Path err = folder.resolve("err.txt");

@@ -32,6 +32,9 @@ public final class Distillation implements AutoCloseable {
       if (samples < 1 || heldOut < 1) {
         throw new HlaException(samples + " samples to fit to and " + heldOut + " held out: at least one of each is needed");
       }
+      if ((long) samples + heldOut > Integer.MAX_VALUE) {
+        throw new HlaException(samples + " samples to fit to and " + heldOut + " held out: " + Integer.MAX_VALUE + " in all are the most");
+      }
     }
 
     /** How models run here: as everybody can run them, without the operator library. */
