@@ -5,18 +5,19 @@ import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
 import java.util.Locale;
 import java.util.Map;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 
 /** What the pages that the verbs write have in common: templates, their style, and pieces of HTML. */
 final class HtmlPage {
+  private static final Pattern PART = Pattern.compile("\\{\\{(\\w+)}}");
+
   private HtmlPage() {}
 
-  /** A template with its {{parts}} put in, and the style that all pages share as {{style}}. */
+  /** A template with its {{parts}} put in, and the style that all pages share as {{style}}. What a part says is not looked at again. */
   static String fill(String template, Map<String, String> parts) throws IOException {
     String page = resource(template).replace("{{style}}", resource("page.css"));
-    for (Map.Entry<String, String> part : parts.entrySet()) {
-      page = page.replace("{{" + part.getKey() + "}}", part.getValue());
-    }
-    return page;
+    return PART.matcher(page).replaceAll(part -> Matcher.quoteReplacement(parts.getOrDefault(part.group(1), part.group())));
   }
 
   private static String resource(String name) throws IOException {

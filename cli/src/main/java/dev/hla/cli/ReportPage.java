@@ -23,6 +23,10 @@ final class ReportPage {
             + " (%.1f to %.1f dB). Guidance amplifies small differences over the steps, so that a clip may take another turn.",
         clips.clips().size(), clips.lowestPsnr(), clips.highestPsnr()));
     parts.put("followed", clips == null || clips.followed() == null ? "" : followed(clips));
+    parts.put("over", d.output().atTime() == null ? "all inputs" : "time");
+    parts.put("output_note", d.output().atTime() == null ? "With all of these attentions converted, over the inputs that were held out."
+        : "With all of these attentions converted, on finished clips with noise; t is the share of the noise.");
+    parts.put("times_of", d.output().atTime() == null ? "" : "t");
     parts.put("times", times(d.output()));
     parts.put("pairs", DemoPage.pairs(measured.clips()));
     parts.put("seconds", HtmlPage.format("%.0f", d.seconds()));
@@ -59,7 +63,8 @@ final class ReportPage {
 
   /** The longest bar has its full width. */
   private static String bar(double error, double longest) {
-    return HtmlPage.format("<span class=\"bar\" style=\"--w:%.0fpx\"></span>", 90 * error / longest) + percent(error);
+    double width = longest > 0 && error >= 0 ? 90 * error / longest : 0;
+    return HtmlPage.format("<span class=\"bar\" style=\"--w:%.0fpx\"></span>", width) + percent(error);
   }
 
   private static String percent(double value) {
