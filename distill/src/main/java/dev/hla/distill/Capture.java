@@ -1,5 +1,6 @@
 package dev.hla.distill;
 
+import dev.hla.converter.ExternalData;
 import dev.hla.converter.HlaException;
 import dev.hla.converter.OnnxModel;
 import dev.hla.converter.attention.AttentionSite;
@@ -7,6 +8,7 @@ import dev.hla.converter.rewrite.SiteProbe;
 import dev.hla.runtime.ModelSession;
 import dev.hla.runtime.Slot;
 import dev.hla.runtime.Tensor;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.DigestOutputStream;
 import java.security.MessageDigest;
@@ -132,13 +134,18 @@ public final class Capture implements AutoCloseable {
     return folder.path();
   }
 
-  /** Of the model's structure and the weights inside the file. */
+  /** Of the model's structure and all its weights, in files of their own too. */
   private static String digest(OnnxModel model) {
     try (DigestOutputStream out = new DigestOutputStream(OutputStream.nullOutputStream(), MessageDigest.getInstance("SHA-256"))) {
       model.proto().writeTo(out);
+      for (Path weights : ExternalData.files(model).values()) {
+        Files.copy(weights, out);
+      }
       return HexFormat.of().formatHex(out.getMessageDigest().digest());
-    } catch (NoSuchAlgorithmException | IOException e) {
+    } catch (NoSuchAlgorithmException e) {
       throw new IllegalStateException(e);
+    } catch (IOException e) {
+      throw new HlaException(model.path() + ": its weights cannot be read (" + e.getMessage() + ")", e);
     }
   }
 

@@ -9,6 +9,9 @@ import dev.hla.converter.HlaException;
 import dev.hla.converter.OnnxModel;
 import dev.hla.converter.attention.AttentionFinder;
 import dev.hla.converter.attention.AttentionSite;
+import dev.hla.onnx.ModelProto;
+import dev.hla.onnx.StringStringEntryProto;
+import dev.hla.onnx.TensorProto;
 import dev.hla.runtime.ModelSession;
 import dev.hla.runtime.Vocabulary;
 import dev.hla.testdata.ShapesWan;
@@ -26,12 +29,16 @@ class CaptureTest {
   @TempDir Path folder;
 
   private Capture capture(Path where, long seed) throws IOException {
-    OnnxModel model = OnnxModel.load(ShapesWan.model());
+    return capture(ShapesWan.model(), where, seed);
+  }
+
+  private Capture capture(Path file, Path where, long seed) throws IOException {
+    OnnxModel model = OnnxModel.load(file);
     List<AttentionSite> sites = AttentionFinder.find(model).sites().stream().filter(s -> s.name().startsWith("blocks.1.")).toList();
     Prompts prompts = Prompts.of(Vocabulary.read(ShapesWan.vocabulary()), ShapesWan.vocabulary());
     // A third of the usual clip, for speed.
     long[] shape = {1, 3, 2, 24, 12};
-    return Capture.open(model, sites, new SamplerCalibration(ModelSession.open(ShapesWan.model(), SETTINGS), prompts, shape, seed), where);
+    return Capture.open(model, sites, new SamplerCalibration(ModelSession.open(file, SETTINGS), prompts, shape, seed), where);
   }
 
   @Test
@@ -88,6 +95,30 @@ class CaptureTest {
       capture(each, 3).close();
     }
     assertEquals(0, folder.toFile().list().length, "files were left");
+  }
+
+  @Test
+  void aCaptureOfOtherWeightsBesideTheModelIsRefused() throws IOException {
+    TensorProto first = OnnxModel.load(ShapesWan.model()).proto().getGraph().getInitializerList().stream().filter(TensorProto::hasRawData).findFirst().orElseThrow();
+    Path weights = Files.write(folder.resolve("w.data"), first.getRawData().toByteArray());
+    ModelProto.Builder model = OnnxModel.load(ShapesWan.model()).proto().toBuilder();
+    for (TensorProto.Builder t : model.getGraphBuilder().getInitializerBuilderList()) {
+      if (t.getName().equals(first.getName())) {
+        t.clearRawData().setDataLocation(TensorProto.DataLocation.EXTERNAL)
+            .addExternalData(StringStringEntryProto.newBuilder().setKey("location").setValue("w.data"));
+      }
+    }
+    Path file = Files.write(folder.resolve("m.onnx"), model.build().toByteArray());
+    Path work = folder.resolve("work");
+    try (Capture capture = capture(file, work, 3)) {
+      capture.fill(1, SETTINGS, () -> {});
+    }
+    capture(file, work, 3).close();
+    byte[] other = Files.readAllBytes(weights);
+    other[0] ^= 1;
+    Files.write(weights, other);
+    HlaException e = assertThrows(HlaException.class, () -> capture(file, work, 3));
+    assertTrue(e.getMessage().startsWith(work + ": holds a capture of another model"), e.getMessage());
   }
 
   @Test
