@@ -116,16 +116,18 @@ final class SiteFit {
         notes.add("head " + head + ": " + soap.skipped()[head] + " of " + settings.steps() + " steps had no finite gradient and were left out");
       }
       double best = weights.finite(head) && Double.isFinite(after.heads()[head]) ? after.heads()[head] : Double.POSITIVE_INFINITY;
-      if (start.finite(head) && before.heads()[head] < best) {
+      boolean worse = start.finite(head) && before.heads()[head] < best;
+      if (worse) {
         weights.copyHead(start, head);
         best = before.heads()[head];
-        notes.add("head " + head + ": the fit ended worse than its start (" + number(after.heads()[head]) + " against " + number(best)
-            + "), which is kept");
       }
-      if (!Double.isFinite(best) || best > mean.heads()[head]) {
+      boolean finite = Double.isFinite(mean.heads()[head]) && Double.isFinite(variance[head]);
+      if (!finite || !Double.isFinite(best) || best > mean.heads()[head]) {
         weights.copyHead(flat, head);
-        notes.add("head " + head + ": no maps were found that beat the mean of the values" + (Double.isFinite(mean.heads()[head]) && Double.isFinite(variance[head]) ? ""
-            : ", as its captured values are not finite") + "; its maps look at nothing");
+        notes.add("head " + head + ": no maps were found that beat the mean of the values" + (finite ? "" : ", as its captured values are not finite")
+            + "; its maps look at nothing");
+      } else if (worse) {
+        notes.add("head " + head + ": the fit ended worse than its start (" + number(after.heads()[head]) + " against " + number(best) + "), which is kept");
       }
     }
     Denominator.normalise(data, weights);

@@ -9,6 +9,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.hla.converter.SiteMaps;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.List;
 import java.util.function.UnaryOperator;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -117,6 +118,21 @@ class SiteFitTest {
     for (float w : maps.query().weight()) {
       assertTrue(Float.isFinite(w));
     }
+  }
+
+  @Test
+  void aHeadThatWasCapturedWithoutFiniteNumbersSaysSo() {
+    SiteData broken = changed(SITE, s -> {
+      float[] output = s.output().clone();
+      float[] query = s.query().clone();
+      Arrays.fill(output, 0, output.length / 2, Float.NaN);
+      Arrays.fill(query, 0, query.length / 2, Float.NaN);
+      return new SiteSample(s.heads(), s.queries(), s.keys(), s.headDim(), s.valueDim(), query, s.key(), s.value(), output, null);
+    });
+    SiteResult result = new SiteFit(broken, FRESH, settings("4^2,2^2,1", 3)).fit(new FitCheckpoint(null));
+    List<String> notes = result.notes().stream().filter(note -> note.startsWith("head 0") && !note.contains("left out")).toList();
+    // That a start is kept, which then looks at nothing, would be said twice and once wrongly.
+    assertEquals(List.of("head 0: no maps were found that beat the mean of the values, as its captured values are not finite; its maps look at nothing"), notes);
   }
 
   @Test

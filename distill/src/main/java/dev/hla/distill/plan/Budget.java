@@ -15,7 +15,7 @@ public record Budget(Integer sites, Double speedup, Double maxError) {
   public String words() {
     List<String> words = new ArrayList<>();
     if (sites != null) {
-      words.add(sites + " sites converted");
+      words.add(converted());
     }
     if (speedup != null) {
       words.add("at least " + speedup + " times as fast");
@@ -24,5 +24,10 @@ public record Budget(Integer sites, Double speedup, Double maxError) {
       words.add("an output error of at most " + maxError);
     }
     return String.join(", ", words);
+  }
+
+  /** How many sites, in words. */
+  String converted() {
+    return sites + (sites == 1 ? " site" : " sites") + " converted";
   }
 }

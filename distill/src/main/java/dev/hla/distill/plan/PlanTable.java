@@ -85,7 +85,7 @@ public record PlanTable(String model, List<PlanFile.Site> sites, double modelMil
   private String nothing(Budget budget) {
     String asked = model + ": no set of choices is within the budget (" + budget.words() + "); ";
     if (budget.speedup() == null) {
-      return asked + String.format(Locale.ROOT, "the least error of %d sites converted is %.4f; allow more, or offer other maps", budget.sites(),
+      return asked + String.format(Locale.ROOT, "the least error of %s is %.4f; allow more, or offer other maps", budget.converted(),
           least(budget.sites(), false).error());
     }
     return asked + String.format(Locale.ROOT, "the fastest set%s runs %.2f times as fast, and no attention at all would be %.2f times; ask for less, or offer"

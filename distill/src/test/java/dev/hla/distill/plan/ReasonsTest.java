@@ -62,4 +62,10 @@ class ReasonsTest {
   private static String nothing(Budget budget) {
     return assertThrows(HlaException.class, () -> TABLE.choose(budget)).getMessage();
   }
+
+  @Test
+  void oneSiteIsOne() {
+    assertEquals("1 site converted, at least 2.0 times as fast", new Budget(1, 2.0, null).words());
+    assertEquals("0 sites converted", new Budget(0, null, null).words());
+  }
 }
