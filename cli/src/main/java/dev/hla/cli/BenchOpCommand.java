@@ -8,10 +8,10 @@ import dev.hla.runtime.measure.ProcessMemory;
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.stream.Stream;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
@@ -91,8 +91,8 @@ final class BenchOpCommand extends Verb {
         new Problem(1, heads, headDim, type.toString(), threads, seconds), result.rows(), result.growth(), result.leftOut());
     if (folder != null) {
       String page = BenchPage.of(document);
-      files.get(0).write(out -> out.write((Json.write(document) + "\n").getBytes(StandardCharsets.UTF_8)));
-      files.get(1).write(out -> out.write(page.getBytes(StandardCharsets.UTF_8)));
+      OutputFile.writeAll(Map.of(files.get(0), out -> out.write((Json.write(document) + "\n").getBytes(StandardCharsets.UTF_8)),
+          files.get(1), out -> out.write(page.getBytes(StandardCharsets.UTF_8))));
     }
     json(document);
     print(document);
@@ -120,14 +120,11 @@ final class BenchOpCommand extends Verb {
   }
 
   /** Checked before any work. */
-  private List<OutputFile> files() throws IOException {
+  private List<OutputFile> files() {
     if (folder == null) {
       return List.of();
     }
-    if (Files.exists(folder) && !Files.isDirectory(folder)) {
-      throw new HlaException(folder + ": is a file; the name of a folder is wanted");
-    }
-    Files.createDirectories(folder);
+    OutputFolder.at(folder);
     return List.of(OutputFile.at(folder.resolve("bench.json"), force), OutputFile.at(folder.resolve("bench.html"), force));
   }
 

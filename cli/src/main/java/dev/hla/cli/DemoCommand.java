@@ -72,13 +72,13 @@ final class DemoCommand extends Verb {
           }
         }
       }
-      return Files.createDirectories(folder);
+      return OutputFolder.at(folder);
     }
     Path free = Path.of(DEFAULT_FOLDER);
     for (int i = 2; Files.exists(free); i++) {
       free = Path.of(DEFAULT_FOLDER + "-" + i);
     }
-    return Files.createDirectories(free);
+    return OutputFolder.at(free);
   }
 
   private void report(Demo demo, Path page, double seconds) {

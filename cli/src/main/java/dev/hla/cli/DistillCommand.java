@@ -85,6 +85,9 @@ final class DistillCommand extends Verb {
     Plan plan = sites.choose(source, ranks.spec());
     List<AttentionSite> chosen = plan.choices().stream().map(Choice::site).toList();
     Path folder = work != null ? work : output.resolveSibling(output.getFileName() + ".work");
+    if (work == null) {
+      WorkFolder.requireOwn(folder);
+    }
     Document document = distill(source, chosen, plan.kept(), ranks, folder);
     if (work == null) {
       WorkFolder.remove(folder);

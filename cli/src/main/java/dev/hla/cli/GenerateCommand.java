@@ -182,6 +182,7 @@ final class GenerateCommand extends Verb {
     for (Tensor video : pictureFile == null ? List.<Tensor>of() : videos) {
       clips.add(Picture.frames(video, scale));
     }
+    Map<OutputFile, OutputFile.Content> contents = new LinkedHashMap<>();
     if (outputFile != null) {
       Map<String, Tensor> arrays = new LinkedHashMap<>();
       arrays.put("video", videos.get(0));
@@ -190,7 +191,7 @@ final class GenerateCommand extends Verb {
       }
       arrays.put("noise", start);
       boolean archive = output.toString().endsWith(".npz");
-      outputFile.write(out -> {
+      contents.put(outputFile, out -> {
         if (archive) {
           Npz.write(arrays, out);
         } else {
@@ -199,8 +200,9 @@ final class GenerateCommand extends Verb {
       });
     }
     if (pictureFile != null) {
-      pictureFile.write(out -> draw(clips, out));
+      contents.put(pictureFile, out -> draw(clips, out));
     }
+    OutputFile.writeAll(contents);
   }
 
   private void draw(List<List<Picture>> clips, OutputStream out) throws java.io.IOException {

@@ -8,6 +8,7 @@ import java.io.PrintStream;
 import java.io.PrintWriter;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.FileSystemException;
 import java.nio.file.NoSuchFileException;
 import java.util.List;
 import java.util.function.Function;
@@ -148,6 +149,9 @@ public final class Hla implements Runnable {
     }
     if (e instanceof FileAlreadyExistsException there) {
       return there.getFile() + ": exists already";
+    }
+    if (e instanceof FileSystemException file) {
+      return file.getReason() == null ? file.getFile() + ": may not be read or written" : file.getMessage();
     }
     String message = e.getMessage();
     return e.getClass().getSimpleName() + (message == null ? "" : ": " + message);

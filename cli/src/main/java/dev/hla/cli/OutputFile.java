@@ -7,6 +7,7 @@ import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Map;
 
 /**
  * A file that appears whole or not at all: written beside its place under another name, then renamed. An existing file
@@ -33,6 +34,9 @@ final class OutputFile {
       throw new HlaException(file + ": there is no folder " + folder + " to write it in");
     }
     OutputFiles.requireFree(file, force);
+    if (!Files.isWritable(folder)) {
+      throw new HlaException(file + ": the folder " + folder + " may not be written in; name another one");
+    }
     return new OutputFile(file, force);
   }
 
@@ -40,13 +44,27 @@ final class OutputFile {
     return file;
   }
 
-  void write(Content content) throws IOException {
+  /** Writes the file; throws {@link HlaException} with its name where it cannot be written. */
+  void write(Content content) {
+    writeAll(Map.of(this, content));
+  }
+
+  /** Writes files of which none appears before all of them are filled. */
+  static void writeAll(Map<OutputFile, Content> contents) {
+    Path writing = null;
     try (OutputFiles files = new OutputFiles()) {
-      try (OutputStream out = new BufferedOutputStream(Files.newOutputStream(files.begin(file)), 1 << 16)) {
-        content.writeTo(out);
+      for (Map.Entry<OutputFile, Content> each : contents.entrySet()) {
+        writing = each.getKey().file;
+        try (OutputStream out = new BufferedOutputStream(Files.newOutputStream(files.begin(writing)), 1 << 16)) {
+          each.getValue().writeTo(out);
+        }
       }
-      OutputFiles.requireFree(file, force);
+      for (OutputFile each : contents.keySet()) {
+        OutputFiles.requireFree(each.file, each.force);
+      }
       files.moveIntoPlace();
+    } catch (IOException e) {
+      throw new HlaException(writing + ": cannot be written (" + e.getMessage() + ")", e);
     }
   }
 }

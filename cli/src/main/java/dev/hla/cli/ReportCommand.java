@@ -18,7 +18,6 @@ import dev.hla.distill.SiteResult;
 import dev.hla.runtime.ModelSession;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -90,15 +89,15 @@ final class ReportCommand extends Verb {
     if (plan.choices().isEmpty()) {
       throw new HlaException(maps + ": has maps for none of the model's attention sites; hla inspect lists them");
     }
-    Files.createDirectories(output);
+    OutputFolder.at(output);
     OutputFile json = OutputFile.at(output.resolve("report.json"), force);
     OutputFile page = OutputFile.at(output.resolve("report.html"), force);
     Path work = WorkFolder.temporary();
     try {
       Measured measured = measure(source, plan, work);
       String html = ReportPage.of(measured);
-      json.write(out -> out.write((Json.write(measured.document()) + "\n").getBytes(StandardCharsets.UTF_8)));
-      page.write(out -> out.write(html.getBytes(StandardCharsets.UTF_8)));
+      OutputFile.writeAll(Map.of(json, out -> out.write((Json.write(measured.document()) + "\n").getBytes(StandardCharsets.UTF_8)),
+          page, out -> out.write(html.getBytes(StandardCharsets.UTF_8))));
       json(measured.document());
       print(measured.document());
       return Exit.DONE;

@@ -1,5 +1,6 @@
 package dev.hla.cli;
 
+import dev.hla.converter.HlaException;
 import dev.hla.converter.files.Unfinished;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -16,6 +17,18 @@ final class WorkFolder {
     Path folder = Files.createTempDirectory("hla");
     Unfinished.add(folder);
     return folder;
+  }
+
+  /** Refuses a folder that holds something else: it is removed in the end. */
+  static void requireOwn(Path folder) throws IOException {
+    if (Files.exists(folder.resolve("capture.json")) || !Files.exists(folder)) {
+      return;
+    }
+    try (Stream<Path> files = Files.list(folder)) {
+      if (files.anyMatch(file -> !file.getFileName().toString().startsWith("capture."))) {
+        throw new HlaException(folder + ": is there already and holds no unfinished work; name another folder with --work, or move it away");
+      }
+    }
   }
 
   static void remove(Path folder) throws IOException {

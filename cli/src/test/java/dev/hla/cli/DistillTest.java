@@ -38,4 +38,13 @@ class DistillTest {
     assertEquals(Exit.DONE, ran.code(), ran.err());
     return new JsonMapper().readTree(ran.out());
   }
+
+  @Test
+  void aFolderOfTheUsersIsNotTakenForItsOwn() throws Exception {
+    Path own = Files.writeString(Files.createDirectories(folder.resolve("maps.work")).resolve("notes.txt"), "mine");
+    Ran ran = Ran.hla("distill", ShapesWan.model().toString(), "-o", folder.resolve("maps").toString());
+    assertEquals(Exit.FAILED, ran.code());
+    assertTrue(ran.errorLine().contains("maps.work: is there already and holds no unfinished work"), ran.err());
+    assertEquals("mine", Files.readString(own));
+  }
 }

@@ -1,15 +1,20 @@
 package dev.hla.cli;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.hla.converter.HlaException;
 import dev.hla.testdata.ShapesWan;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -69,5 +74,31 @@ class OutputFileTest {
     hla.environment().put("CLASSPATH", System.getProperty("java.class.path"));
     assertEquals(0, hla.start().waitFor());
     assertEquals("rw-r-----", PosixFilePermissions.toString(Files.getPosixFilePermissions(out)));
+  }
+
+  @Test
+  void noneOfSeveralFilesAppearsWhereOneCannotBeFilled() throws IOException {
+    OutputFile first = OutputFile.at(folder.resolve("a"), false);
+    OutputFile second = OutputFile.at(folder.resolve("b"), false);
+    Map<OutputFile, OutputFile.Content> contents = new LinkedHashMap<>();
+    contents.put(first, out -> out.write(1));
+    contents.put(second, out -> {
+      out.write(1);
+      throw new IOException("No space left on device");
+    });
+    HlaException e = assertThrows(HlaException.class, () -> OutputFile.writeAll(contents));
+    assertEquals(folder.resolve("b") + ": cannot be written (No space left on device)", e.getMessage());
+    assertEquals(0, folder.toFile().list().length);
+    contents.put(second, out -> out.write(2));
+    OutputFile.writeAll(contents);
+    assertEquals(2, folder.toFile().list().length);
+  }
+
+  @Test
+  void aFileInPlaceOfAFolderIsNamed() throws IOException {
+    Path file = Files.writeString(folder.resolve("out"), "");
+    Ran ran = Ran.hla("report", ShapesWan.model().toString(), "--maps", ShapesWan.maps().toString(), "-o", file.toString());
+    assertEquals(Exit.FAILED, ran.code());
+    assertTrue(ran.errorLine().endsWith("out: is a file; the name of a folder is wanted"), ran.err());
   }
 }
