@@ -5,6 +5,7 @@ import dev.hla.converter.FeatureMaps;
 import dev.hla.converter.HlaException;
 import dev.hla.converter.OnnxModel;
 import dev.hla.converter.RankSpec;
+import dev.hla.converter.SiteMaps;
 import dev.hla.converter.attention.AttentionFinder;
 import dev.hla.converter.attention.Kind;
 import dev.hla.converter.attention.Payoff;
@@ -18,8 +19,10 @@ import dev.hla.converter.rewrite.SiteSelection;
 import dev.hla.distill.plan.PlanFile;
 import java.nio.file.Path;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
@@ -27,6 +30,7 @@ import picocli.CommandLine.Parameters;
 
 @Command(name = "convert", description = "Rewrites chosen attention sites into Hadamard linear attention.")
 final class ConvertCommand extends Verb {
+  private static final String KEPT_BY_PLAN = "the plan keeps it";
   private static final String NOT_PLANNED = "the plan did not look at it (--kind and --sites of hla plan)";
 
   @Parameters(paramLabel = "MODEL", description = "the ONNX file to convert")
@@ -131,17 +135,29 @@ final class ConvertCommand extends Verb {
     PlanFile file = PlanFile.read(existing(plan));
     FeatureMaps fitted = FeatureMaps.load(existing(plan.toAbsolutePath().resolveSibling(file.maps())));
     Map<String, String> reasons = new HashMap<>();
+    Set<String> converted = new HashSet<>();
     for (PlanFile.Site site : file.sites()) {
       boolean converts = !site.choice().equals(PlanFile.Site.SOFTMAX);
-      if (report.sites().stream().noneMatch(s -> s.name().equals(site.name())) || converts && fitted.forSite(site.name()).isEmpty()) {
-        throw new HlaException(plan + ": plans for the site " + site.name() + ", which " + (converts && fitted.forSite(site.name()).isEmpty()
+      Optional<SiteMaps> its = fitted.forSite(site.name());
+      if (report.sites().stream().noneMatch(s -> s.name().equals(site.name())) || converts && its.isEmpty()) {
+        throw new HlaException(plan + ": plans for the site " + site.name() + ", which " + (converts && its.isEmpty()
             ? fitted.file() + " has no maps for" : model + " does not have") + "; plan anew for this model");
       }
-      reasons.put(site.name(), site.reason());
+      if (converts && !its.get().spec().toString().equals(site.choice().replaceFirst(":.*", ""))) {
+        throw new HlaException(plan + ": plans " + site.choice() + " for the site " + site.name() + ", but " + fitted.file() + " has "
+            + its.get().spec() + " for it; write " + PlanFile.Site.SOFTMAX + " to keep the site, or plan anew");
+      }
+      if (reasons.put(site.name(), site.reason() == null || site.reason().isEmpty() ? KEPT_BY_PLAN : site.reason()) != null) {
+        throw new HlaException(plan + ": plans for the site " + site.name() + " twice; leave one");
+      }
+      if (converts) {
+        converted.add(site.name());
+      }
     }
-    List<Choice> choices = fitted.names().isEmpty() ? List.of() : Plan.of(report, fitted).choices();
+    List<Choice> choices = converted.isEmpty() ? List.of()
+        : Plan.of(report, fitted).choices().stream().filter(c -> converted.contains(c.site().name())).toList();
     List<Kept> kept = report.sites().stream().filter(s -> choices.stream().noneMatch(c -> c.site() == s))
-        .map(s -> new Kept(s.name(), reasons.getOrDefault(s.name(), s.convertible() ? NOT_PLANNED : s.reason()))).toList();
+        .map(s -> new Kept(s.name(), !s.convertible() ? s.reason() : reasons.getOrDefault(s.name(), NOT_PLANNED))).toList();
     return new Plan(choices, kept);
   }
 

@@ -74,7 +74,10 @@ class OptionValuesTest {
   @CsvSource(delimiter = '|', value = {
       "{\"words\": []} | no plan: \"format\" is missing, \"hla-plan/1\" with maps and sites expected",
       "[1] | no plan: \"format\" is missing",
-      "{\"format\": \"hla-plan/1\", \"maps\": \"m\", \"sites\": [{\"name\": 3, \"what\": 4}]} | no plan: \"sites.0.what\" is not as in hla-plan/1",
+      "{\"format\": \"hla-plan/1\", \"maps\": \"m\", \"sites\": [{\"name\": \"a\", \"choice\": \"b\", \"what\": 4}]} | no plan: \"sites.0.what\" is not as in hla-plan/1",
+      "{\"format\": \"hla-plan/1\", \"maps\": \"m\", \"sites\": [{\"name\": \"a\"}]} | no plan: \"sites.0.choice\" is no text",
+      "{\"format\": \"hla-plan/1\", \"maps\": \"m\", \"sites\": [null]} | no plan: \"sites.0.name\" is no text",
+      "{\"format\": \"hla-plan/1\", \"maps\": \"m\", \"sites\": []} 1 | no plan: more follows its end",
       "{\"format\": | no plan: not JSON: Unexpected end-of-input within/between Object entries, line 1, column 11",
       "BINARY | no plan: not JSON: "})
   void whatIsNoPlanSaysSoInPlainWords(String text, String message) throws IOException {

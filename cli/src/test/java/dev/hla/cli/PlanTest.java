@@ -6,11 +6,13 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.hla.testdata.ShapesWan;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.StreamSupport;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -45,6 +47,19 @@ class PlanTest {
     assertEquals(2, reasons.stream().filter(r -> r.startsWith("the plan was to convert 2 of 4 sites, and those chosen change the output less")).count(),
         reasons.toString());
     assertEquals(4, reasons.stream().filter("the plan did not look at it (--kind and --sites of hla plan)"::equals).count(), reasons.toString());
+
+    // Edited by hand.
+    ObjectNode edited = half.deepCopy();
+    ObjectNode first = (ObjectNode) StreamSupport.stream(edited.path("sites").spliterator(), false).filter(s -> s.path("name").asText().equals(chosen.get(0))).findFirst().orElseThrow();
+    first.put("choice", "softmax");
+    Files.writeString(folder.resolve("edited.json"), edited.toString());
+    JsonNode fewer = convert("edited.json", "edited.onnx");
+    assertEquals(chosen.subList(1, 2), names(fewer.path("converted")));
+    assertTrue(fewer.path("kept").findValuesAsText("reason").contains("the plan keeps it"), fewer.toString());
+    first.put("choice", "16,16");
+    Files.writeString(folder.resolve("edited.json"), edited.toString());
+    Ran other = Ran.hla("convert", MODEL, "--plan", folder.resolve("edited.json").toString(), "--dry-run");
+    assertTrue(other.errorLine().contains("plans 16,16 for the site " + chosen.get(0) + ", but "), other.err());
 
     // Another budget finds its fits in the folder of the first.
     JsonNode none = plan("none.json", "--convert", "0");

@@ -2,6 +2,7 @@ package dev.hla.distill.plan;
 
 import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonMappingException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.PropertyNamingStrategies;
@@ -39,7 +40,7 @@ public record PlanFile(String format, String model, String maps, String budget, 
   /** What the file says it is. */
   public static final String FORMAT = "hla-plan/1";
 
-  private static final JsonMapper JSON = JsonMapper.builder().enable(SerializationFeature.INDENT_OUTPUT)
+  private static final JsonMapper JSON = JsonMapper.builder().enable(SerializationFeature.INDENT_OUTPUT).enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
       .propertyNamingStrategy(PropertyNamingStrategies.SNAKE_CASE).serializationInclusion(JsonInclude.Include.NON_NULL).build();
 
   /**
@@ -82,8 +83,18 @@ public record PlanFile(String format, String model, String maps, String budget, 
         throw new HlaException(file + ": no plan: \"format\" is " + (format.isMissingNode() ? "missing" : format) + ", \"" + FORMAT
             + "\" with maps and sites expected; hla plan writes one");
       }
+      for (int i = 0; i < json.path("sites").size(); i++) {
+        for (String field : List.of("name", "choice")) {
+          if (!json.path("sites").path(i).path(field).isTextual()) {
+            throw new HlaException(file + ": no plan: \"sites." + i + "." + field + "\" is no text; hla plan writes one");
+          }
+        }
+      }
       return JSON.treeToValue(json, PlanFile.class);
     } catch (JsonMappingException e) {
+      if (e.getPath().isEmpty()) {
+        throw new HlaException(file + ": no plan: more follows its end; hla plan writes one", e);
+      }
       throw new HlaException(file + ": no plan: \"" + e.getPath().stream().map(PlanFile::step).collect(Collectors.joining(".")) + "\" is not as in "
           + FORMAT + "; hla plan writes one", e);
     } catch (JsonProcessingException e) {
