@@ -23,6 +23,9 @@ final class Defaults {
   /** Before, an initializer was a constant, and had to be an input. */
   private static final int FIRST_IR_VERSION = 4;
 
+  /** UINT16, UINT32 and UINT64, which the Java interface takes for signed ones. */
+  private static final Set<Integer> UNSIGNED = Set.of(4, 12, 13);
+
   /** Makes a session of a changed model. */
   interface Opening {
     OrtSession open(byte[] model) throws OrtException;
@@ -67,7 +70,8 @@ final class Defaults {
       dimensions.add(dim.hasDimValue() ? "" : name);
       shape.add(dim.hasDimValue() ? dim.getDimValue() : -1);
     }
-    ElementType type = ElementType.of(OnnxJavaType.mapFromInt(input.getType().getTensorType().getElemType()));
+    int number = input.getType().getTensorType().getElemType();
+    ElementType type = UNSIGNED.contains(number) ? null : ElementType.of(OnnxJavaType.mapFromInt(number));
     return new Slot(input.getName(), type, List.copyOf(shape), List.copyOf(dimensions));
   }
 

@@ -224,7 +224,9 @@ public final class ModelSession implements AutoCloseable {
         boolean named = axis < names.length && names[axis] != null && !names[axis].isEmpty();
         dimensions.add(sizes[axis] >= 0 ? "" : named ? names[axis] : info.getName() + "." + axis);
       }
-      slots.add(new Slot(info.getName(), ElementType.of(tensor.type), List.copyOf(shape), List.copyOf(dimensions)));
+      // The Java interface takes unsigned numbers of more than 8 bits for signed ones, which cannot be fed in their place.
+      ElementType type = Unsigned.is(tensor) ? null : ElementType.of(tensor.type);
+      slots.add(new Slot(info.getName(), type, List.copyOf(shape), List.copyOf(dimensions)));
     }
     return List.copyOf(slots);
   }
@@ -401,7 +403,8 @@ public final class ModelSession implements AutoCloseable {
     if (!(value instanceof OnnxTensor tensor) || ElementType.of(tensor.getInfo().type) == null) {
       throw new HlaException(name + ": its output " + output + " is no tensor of numbers");
     }
-    return Tensor.wrap(ElementType.of(tensor.getInfo().type), tensor.getInfo().getShape(), tensor.getByteBuffer());
+    Tensor fetched = Tensor.wrap(ElementType.of(tensor.getInfo().type), tensor.getInfo().getShape(), tensor.getByteBuffer());
+    return Unsigned.is(tensor.getInfo()) ? Unsigned.widened(fetched) : fetched;
   }
 
   @Override

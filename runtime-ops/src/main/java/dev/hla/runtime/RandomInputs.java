@@ -79,7 +79,8 @@ public final class RandomInputs {
 
   private Tensor make(Slot slot) {
     if (slot.type() == null) {
-      throw new HlaException("the input " + slot.name() + " is of a type that cannot be made up; give it in a .npz file");
+      throw new HlaException("the input " + slot.name() + " is text, a sequence or of another type that is neither made up nor read from a file;"
+          + " such a model runs in ONNX Runtime alone");
     }
     long[] shape = new long[slot.shape().size()];
     for (int axis = 0; axis < shape.length; axis++) {

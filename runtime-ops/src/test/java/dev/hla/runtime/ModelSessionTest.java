@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import ai.onnxruntime.OrtSession;
 import dev.hla.converter.HlaException;
+import dev.hla.onnx.AttributeProto;
 import dev.hla.onnx.GraphProto;
 import dev.hla.onnx.ModelProto;
 import dev.hla.onnx.NodeProto;
@@ -129,6 +130,26 @@ class ModelSessionTest {
     try (ModelSession session = open(file(sum(3).toByteArray()))) {
       assertEquals(List.of(), session.defaults());
       assertMessage("has no input y; its inputs are [x]", () -> session.run(Map.of("x", x, "y", x)));
+    }
+  }
+
+  @Test
+  void unsignedNumbersAreNotTakenForSignedOnes() throws Exception {
+    for (TensorProto.DataType type : List.of(TensorProto.DataType.UINT16, TensorProto.DataType.UINT32, TensorProto.DataType.UINT64)) {
+      ModelProto.Builder model = sum(8).toBuilder();
+      model.getGraphBuilder().clearInitializer().removeInput(1).getNodeBuilder(0).setOpType("Cast").clearInput().addInput("x")
+          .addAttribute(AttributeProto.newBuilder().setName("to").setType(AttributeProto.AttributeType.INT).setI(type.getNumber()));
+      model.getGraphBuilder().getOutputBuilder(0).getTypeBuilder().getTensorTypeBuilder().setElemType(type.getNumber());
+      float most = type == TensorProto.DataType.UINT16 ? 65535 : 3e9f;
+      try (ModelSession session = open(file(model.build().toByteArray()))) {
+        Tensor z = session.run(Map.of("x", Tensor.of(new float[] {7, most}, 2))).get("z");
+        assertArrayEquals(new float[] {7, most}, z.floats(), type + " came as " + z);
+      }
+      model.getGraphBuilder().getInputBuilder(0).getTypeBuilder().getTensorTypeBuilder().setElemType(type.getNumber());
+      try (ModelSession session = open(file(model.build().toByteArray()))) {
+        assertMessage("its input x is of a type that cannot be fed", () -> session.run(Map.of("x", Tensor.of(new float[2], 2))));
+        assertMessage("the input x is text, a sequence or of another type", () -> new RandomInputs(Map.of(), 0).complete(session.inputs(), Map.of()));
+      }
     }
   }
 
