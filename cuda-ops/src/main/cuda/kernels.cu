@@ -127,6 +127,8 @@ DeviceScope::~DeviceScope() {
 
 void upload(void* to, const void* from, size_t bytes) {
   check(cudaMemcpy(to, from, bytes, cudaMemcpyHostToDevice), "copy of the tables");
+  // From pageable memory the copy may return before its last bytes are there, and the runtime's stream does not wait for it.
+  check(cudaStreamSynchronize(nullptr), "copy of the tables");
 }
 
 }  // namespace hla::cuda

@@ -90,6 +90,13 @@ HLA_DEVICE float near_log(float x) { return __logf(x); }
 
 HLA_DEVICE void warp_barrier() { __syncwarp(); }
 
+// Some cycles, no less than told, in which the warp does nothing.
+HLA_DEVICE void pause(int cycles) {
+  const unsigned begin = static_cast<unsigned>(clock());
+  while (static_cast<unsigned>(clock()) - begin < static_cast<unsigned>(cycles)) {
+  }
+}
+
 // Two products of bfloat16 numbers, each rounded to nearest even.
 HLA_DEVICE uint32_t multiply_pairs(uint32_t a, uint32_t b) {
   uint32_t product;

@@ -20,7 +20,9 @@ constexpr int kBlockColumns = 64;    // columns whose 16-bit numbers fill the 12
 constexpr int kTileRows = 64;        // tokens of the state pass, rows of the state in the output pass, that are staged at a time
 constexpr int kTileBlockBytes = kTileRows * 128;  // of kBlockColumns columns of a tile
 constexpr int kTileOnesBytes = kTileRows * 16;    // of a state tile's denominators, with seven columns of zeros
-constexpr int kStages = 4;
+constexpr int kStages = 4;            // of the output pass, whose state may go around in turns
+constexpr int kStateStages = 6;       // of the state pass; they fit wherever the output pass's features do
+constexpr int kStateAhead = 4;        // tiles on their way; a stage is filled again one tile after its last product
 constexpr int kGroupStateRows = 256;   // rows of the state of one block of the state pass
 constexpr int kGroupTokens = 256;      // tokens that a block of the output pass makes at a time
 constexpr int kGroupReduceThreads = 256;
@@ -35,7 +37,7 @@ HLA_SIZE wgmma_state_stage_bytes(int columns, int features) {
 // Rounded up to what the swizzled tiles are aligned to.
 HLA_SIZE whole_kilobytes(int bytes) { return (bytes + 1023) / 1024 * 1024; }
 HLA_SIZE wgmma_state_shared_bytes(int columns, int features) {
-  return whole_kilobytes(kStages * whole_kilobytes(wgmma_state_stage_bytes(columns, features)) + 256);
+  return whole_kilobytes(kStateStages * whole_kilobytes(wgmma_state_stage_bytes(columns, features)) + 256);
 }
 HLA_SIZE wgmma_warp_features_bytes(int features) { return 2 * 16 * feature_pitch_bytes(features); }  // 32 tokens
 HLA_SIZE wgmma_staging_bytes(int columns) { return 16 * (columns * 2 + 16); }                        // a warp's outputs

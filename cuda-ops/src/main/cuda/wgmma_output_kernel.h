@@ -7,11 +7,18 @@
 // warps go on without a barrier, each on its own: one warpgroup divides and stores while the other multiplies. Else its
 // tiles go around in four stages, as the values do in the state pass, and no round ends with the tokens.
 //
-// No device has run it. nvcc 13.0 for sm_90a, 128 columns: 227 to 244 registers, no spills; 170 instructions a warp for 64
-// rows of the state that are resident, 214 for those that are not, with 16 HGMMA in four groups of which one always runs on.
-// Budget of 256 tokens by arithmetic: 1088 cycles of products for 64 rows of the state, 340 to 428 issue cycles, 544 cycles
-// of shared memory for the products' operands; then some 1500 issue cycles to divide and store, which the other warpgroup's
-// products hide; at D = 256 4350 cycles of products against 6300 of a multiprocessor's share of 3.0 TB/s for 80 KiB.
+// No device has run it. What the versions taught (nvcc 13.0, -Xptxas -v and the machine code of sm_90a, 128 columns):
+// 1. Both warpgroups in step, each row's address computed: 665 instructions a warp to divide and store 32 tokens, 227 to 244
+//    registers. Warpgroups that share the tensor cores evenly stay in step, so both would divide and store at a time, for
+//    some 1500 cycles of a tile's 6100.
+// 2. One warpgroup half a tile behind, running addresses, copies behind the first products: 475 instructions, 208 to 218
+//    registers, no spills; 178 instructions for 64 rows of the state that are resident, 213 for those that are not, with 16
+//    HGMMA in four groups of which one always runs on.
+//
+// A model's estimate for an H200 as in the state pass, not measured: 256 tokens, 128 columns, 64 rows of the state take 1088
+// to 1280 cycles of products, 356 to 426 issue cycles, 610 to 750 of shared memory; dividing and storing 950 issue cycles
+// and 1020 of shared memory, hidden at D = 256. There 4350 to 5120 cycles of products stand against 4400 of device memory for
+// 80 KiB: both bound it. 12 heads of 32760 tokens: 12 such tiles, 34 us; D = 1024 in turns, 135 us.
 #pragma once
 
 #include "numbers.h"
@@ -19,6 +26,9 @@
 #include "wgmma_args.h"
 
 namespace hla::cuda {
+
+// Cycles: half of what a warpgroup's products of 64 rows of the state take when it has the tensor cores for itself.
+constexpr int kPauseOfStateTile = 288;
 
 // kHalves: second_rank / 16, 1 or 2.
 template <int kColumns, int kHalves, bool kResident>
@@ -93,6 +103,10 @@ HLA_DEVICE void wgmma_output_block(const WgmmaOutputArgs& a, unsigned char* shar
     commit_copies();
   }
 
+  // Both warpgroups would divide and store at the same time, each tile, and the tensor cores wait: one begins half a tile
+  // later and stays behind.
+  if (kResident && warp >= 4) pause(state_tiles * kPauseOfStateTile);
+
   int turn = 0;      // of the stages
   int to_copy = 2;   // the state's tile that is copied next
   const int lane_row = lane % 16 * pitch + lane / 16 * 16;
@@ -112,16 +126,9 @@ HLA_DEVICE void wgmma_output_block(const WgmmaOutputArgs& a, unsigned char* shar
         wait_for_copies_but<1>();
         show_to_products();
         barrier();  // the tile is there, and the products of the tile before the last have ended
-        const bool more = tile + 1 < last_tile;
-        if (more || state_tile + 2 < state_tiles) copy_state(to_copy, (turn + 2) % kStages);
-        if (more && state_tile == 0) copy_features(tile + 1);
-        commit_copies();
-        to_copy = to_copy + 1 < state_tiles ? to_copy + 1 : 0;
       } else if (state_tile == 0) {
         wait_for_copies_but<0>();
         warp_barrier();  // the features are there, and those before have been used
-        if (tile + 1 < last_tile) copy_features(tile + 1);
-        commit_copies();
       }
       if (state_tile == 0) {
 #pragma unroll
@@ -137,7 +144,6 @@ HLA_DEVICE void wgmma_output_block(const WgmmaOutputArgs& a, unsigned char* shar
       const uint64_t state_at = descriptor(stage, kTileBlockBytes, 1024, Order::kSwizzle128);
       const uint64_t ones_at =
           descriptor(stage + kColumns / kBlockColumns * kTileBlockBytes, 128, 128, Order::kPlain);
-      ++turn;
 #pragma unroll
       for (int step = 0; step < kTileRows / 16; ++step) {
         uint32_t(&rows)[2][4] = operands[step % 2];
@@ -168,7 +174,15 @@ HLA_DEVICE void wgmma_output_block(const WgmmaOutputArgs& a, unsigned char* shar
           wgmma<8>(ones[i], rows[i], ones_at + step * (16 * 16 >> 4));
         }
         wgmma_commit();
+        if (step == 0) {  // behind products, not between the barrier and them
+          const bool more = tile + 1 < last_tile;
+          if (!kResident && (more || state_tile + 2 < state_tiles)) copy_state(to_copy, (turn + 2) % kStages);
+          if (more && state_tile == 0) copy_features(tile + 1);
+          if (!kResident || state_tile == 0) commit_copies();
+          to_copy = to_copy + 1 < state_tiles ? to_copy + 1 : 0;
+        }
       }
+      ++turn;
     }
     wgmma_wait<0>();
 
@@ -191,12 +205,14 @@ HLA_DEVICE void wgmma_output_block(const WgmmaOutputArgs& a, unsigned char* shar
       constexpr int kRowPieces = kColumns / 8;
       const int column = lane % kRowPieces * 8;
       const int64_t first_token = token_of(tile, i);
+      const int64_t beyond = a.queries - first_token;
+      const int rows_left = column >= a.width || beyond < 0 ? 0 : beyond < 16 ? static_cast<int>(beyond) : 16;
+      uint16_t* to = output + (first_token + lane / kRowPieces) * a.output.token_stride + column;
+      const int64_t step = 32 / kRowPieces * a.output.token_stride;
 #pragma unroll
       for (int r = lane / kRowPieces; r < 16; r += 32 / kRowPieces) {
-        const int64_t token = first_token + r;
-        if (token >= a.queries || column >= a.width) continue;
-        *reinterpret_cast<Word4*>(output + token * a.output.token_stride + column) =
-            *reinterpret_cast<const Word4*>(staging + r * kStagingPitch + column * 2);
+        if (r < rows_left) *reinterpret_cast<Word4*>(to) = *reinterpret_cast<const Word4*>(staging + r * kStagingPitch + column * 2);
+        to += step;
       }
     }
   }

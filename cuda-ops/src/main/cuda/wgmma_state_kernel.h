@@ -7,17 +7,28 @@
 // they are, in rows of 128 bytes whose pieces are permuted so that neither the copies nor the products meet bank conflicts.
 // The column of ones is a constant operand of its own, so numerator and denominator see the same rounding.
 //
-// Copies run two tiles ahead in four stages: a tile's stage is filled again one barrier after its last product has ended.
-// The products of a step run while the operands of the next are formed, across the tiles' barriers too.
+// Copies run four tiles ahead in six stages: a tile's stage is filled again one barrier after its last product has ended. The
+// products of a step run while the operands of the next are formed, across the tiles' barriers too; copies are issued behind
+// a tile's first products. Of the first factor's features a block copies those of its own rows.
 //
 // No device has run it. What the versions taught (nvcc 13.0, -Xptxas -v and the machine code of sm_90a):
 // 1. Copies that divide by the number of a token's features: 589 instructions a warp for a tile's 16 products of 128 columns,
 //    1180 issue cycles of the 1088 that the products take.
 // 2. Copies of a power of two of pieces a token, and running pointers: 246 instructions, 190 to 192 registers (128 columns).
 //    A step is loads, 8 HMUL2, WARPGROUP.ARRIVE, 4 HGMMA, WARPGROUP.DEPBAR: one group runs on behind every wait.
-// Budget of a tile by arithmetic, 128 columns, 256 rows, 32 features (64): 1088 cycles of products; 492 issue cycles; of
-// shared memory 544 cycles for the products' operands, 256 (384) for forming operands, 160 (192) for the copies; 1580 cycles
-// of a multiprocessor's share of 3.0 TB/s for its 20 KiB: bound by device memory at D = 256, by the products from D = 512 on.
+// 3. Copies behind the first products instead of behind the barrier, six stages instead of four: 230 to 234 instructions, 194
+//    registers. The copies' 90 instructions a warp stood between the barrier and the first products, 350 to 400 cycles for
+//    some 200 of products in flight; a model gives the tensor cores 150 to 200 idle cycles a tile for it.
+//
+// A model's estimate for an H200 (132 multiprocessors, 1.75 GHz, 4.3 TB/s: 18.6 bytes a cycle each), not measured; a tile of
+// 64 tokens, 256 rows, 128 columns, in cycles:
+//                        ranks 16,16      32,32
+//   products             1088 to 1280     the same     64 for 128 columns; for the 8 of the ones 4 at best, 16 at worst
+//   issue                468              460          230 to 234 instructions of 2 warps a scheduler, the loops once
+//   shared memory        960              1100         544 products' operands, 256 (384) LDS and LDSM, 160 (172) copies
+//   device memory        1100             290          20 KiB; with 32,32 the four blocks of a chunk share them in L2
+// So ranks 16,16 are bound by products and device memory alike, 32,32 by products and shared memory. One head's 32760 tokens
+// in 11 chunks: 47 tiles, then 139 KB of partial state: 35 us; 32,32: three rounds of 64 tiles, 150 us.
 #pragma once
 
 #include "wgmma.h"
@@ -46,7 +57,7 @@ HLA_DEVICE void wgmma_state_block(const WgmmaStateArgs& a, unsigned char* shared
   const int features = a.first_rank + a.second_rank;
   const int pitch = feature_pitch_bytes(features);
   const int stage_bytes = whole_kilobytes(wgmma_state_stage_bytes(kColumns, features));
-  unsigned char* const ones_tile = shared + kStages * stage_bytes;
+  unsigned char* const ones_tile = shared + kStateStages * stage_bytes;
 
   const auto* const values_in = static_cast<const uint16_t*>(a.value.data) + group / a.heads * a.value.batch_stride +
                                 group % a.heads * a.value.head_stride;
@@ -64,6 +75,11 @@ HLA_DEVICE void wgmma_state_block(const WgmmaStateArgs& a, unsigned char* shared
   const int feature_step = kGroupThreads >> pieces_log;
   const int feature_row = thread >> pieces_log;
   const int feature_piece = thread & ((1 << pieces_log) - 1);
+  // Of the first factor's features, those of this block's rows: with ranks 32,32 an eighth of the tile less to read.
+  constexpr int kBlockFeatures = kGroupStateRows / (16 * kHalves);
+  const int first_in_block = feature_piece * 8 - row_block * kBlockFeatures;
+  const bool wanted = feature_piece * 8 < features &&
+                      (feature_piece * 8 >= a.first_rank || (first_in_block >= 0 && first_in_block < kBlockFeatures));
   const int features_to = kValueBytes + feature_row * pitch + feature_piece * 16;
   const uint16_t* features_from = features_in + (begin + feature_row) * a.features.token_stride + feature_piece * 8;
   // Tiles one after the other; `left` tokens from this one's first to the chunk's end.
@@ -76,7 +92,7 @@ HLA_DEVICE void wgmma_state_block(const WgmmaStateArgs& a, unsigned char* shared
                      row + i * kRowStep < left);
       }
     }
-    if (feature_piece * 8 < features) {
+    if (wanted) {
       for (int r = 0; r + feature_row < kTileRows; r += feature_step) {
         copy_or_zero(to + features_to + r * pitch, features_from + r * a.features.token_stride, r + feature_row < left);
       }
@@ -94,7 +110,7 @@ HLA_DEVICE void wgmma_state_block(const WgmmaStateArgs& a, unsigned char* shared
   const int first_at = 2 * in_quad * pitch + first / 2 * 4;
 
   // Columns that no copy writes, and the operand that sums rows: one column of ones, seven of zeros.
-  for (int i = thread; i < kStages * kTileRows * (kColumns / 8); i += kGroupThreads) {
+  for (int i = thread; i < kStateStages * kTileRows * (kColumns / 8); i += kGroupThreads) {
     const int r = i / (kColumns / 8) % kTileRows;
     const int c = i % (kColumns / 8) * 8;
     if (c < a.width) continue;
@@ -104,7 +120,7 @@ HLA_DEVICE void wgmma_state_block(const WgmmaStateArgs& a, unsigned char* shared
 
   const int tiles = static_cast<int>((end - begin + kTileRows - 1) / kTileRows);
   int left = static_cast<int>(end - begin);
-  for (int i = 0; i < 2; ++i) {
+  for (int i = 0; i < kStateAhead; ++i) {
     if (left > 0) copy_tile(left, i);
     commit_copies();
     left -= kTileRows;
@@ -114,17 +130,18 @@ HLA_DEVICE void wgmma_state_block(const WgmmaStateArgs& a, unsigned char* shared
   float ones[2][4] = {};
   uint32_t operands[2][2][4];  // [step % 2][product]
   const uint64_t ones_at = descriptor(ones_tile, 128, 128, Order::kPlain);
+  const auto next_of = [](int stage) { return stage + 1 < kStateStages ? stage + 1 : 0; };
+  int stage = 0;                 // of this tile
+  int free_stage = kStateAhead;  // of the tile that is copied next
 
 #pragma unroll 1
   for (int tile = 0; tile < tiles; ++tile) {
-    wait_for_copies_but<1>();
+    wait_for_copies_but<kStateAhead - 1>();
     show_to_products();
     barrier();  // the tile is there, and the products of the tile before the last have ended
-    if (left > 0) copy_tile(left, (tile + 2) % kStages);
-    commit_copies();
-    left -= kTileRows;
 
-    const unsigned char* const values = shared + tile % kStages * stage_bytes;
+    const unsigned char* const values = shared + stage * stage_bytes;
+    stage = next_of(stage);
     const unsigned char* const nodes = values + kValueBytes;
     const uint64_t values_at = descriptor(values, kTileBlockBytes, 1024, Order::kSwizzle128);
 #pragma unroll
@@ -160,6 +177,12 @@ HLA_DEVICE void wgmma_state_block(const WgmmaStateArgs& a, unsigned char* shared
         wgmma<8>(ones[i], rows[i], ones_at);
       }
       wgmma_commit();
+      if (step == 0) {  // behind products, not between the barrier and them
+        if (left > 0) copy_tile(left, free_stage);
+        commit_copies();
+        left -= kTileRows;
+        free_stage = next_of(free_stage);
+      }
     }
   }
   wgmma_wait<0>();

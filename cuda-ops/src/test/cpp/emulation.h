@@ -85,6 +85,7 @@ void wgmma_wait() {
 }
 template <int kCount>
 void settle(float (&)[kCount]) {}
+inline void pause(int) {}
 
 inline void multiply_add(float (&sums)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
   emulation::multiply_add(sums, a, b0, b1);
