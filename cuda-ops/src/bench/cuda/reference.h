@@ -119,6 +119,39 @@ inline Features features_of(const Case& c) {
           map_features(c, c.keys, c.key, c.key_weight, c.key_bias)};
 }
 
+// The case of two of one group's queries.
+inline Case one_group(const Case& c, int64_t group, const int64_t (&queries)[2]) {
+  Case one{};
+  one.batch = one.heads = 1;
+  one.queries = 2;
+  one.keys = c.keys;
+  one.width = c.width;
+  one.depth = c.depth;
+  one.ranks = c.ranks;
+  one.powers = c.powers;
+  one.activations = c.activations;
+  one.epsilon = c.epsilon;
+  const int64_t head = group % c.heads;
+  const auto part = [](const std::vector<float>& all, int64_t index, int64_t size) {
+    return std::vector<float>(all.begin() + index * size, all.begin() + (index + 1) * size);
+  };
+  const int64_t columns = c.depth > 0 ? c.depth : c.features();
+  one.query = part(c.query, group * c.queries + queries[0], columns);
+  const std::vector<float> second = part(c.query, group * c.queries + queries[1], columns);
+  one.query.insert(one.query.end(), second.begin(), second.end());
+  one.key = part(c.key, group, c.keys * columns);
+  one.value = part(c.value, group, c.keys * c.width);
+  if (c.depth > 0) {
+    one.query_weight = part(c.query_weight, head, c.depth * c.features());
+    one.query_bias = part(c.query_bias, head, c.features());
+    one.key_weight = part(c.key_weight, head, c.depth * c.features());
+    one.key_bias = part(c.key_bias, head, c.features());
+    if (c.mask_rows > 0) one.key_mask = part(c.key_mask, c.mask_rows == 1 ? 0 : group / c.heads, c.keys);
+    one.mask_rows = c.mask_rows > 0 ? 1 : 0;
+  }
+  return one;
+}
+
 inline void expect_all(Case& c) {
   const Features features = features_of(c);
   c.expected.resize(static_cast<size_t>(c.batch * c.heads * c.queries * c.width));
