@@ -66,6 +66,7 @@ class Prepared {
       : case_(c), type_(type), tables_(hla::MonomialPlan(c.ranks, c.powers)) {
     int device = 0;
     check(cudaGetDevice(&device), "device");
+    multiprocessors_ = hla::cuda::multiprocessors(device);
     const bool by_warpgroups = warpgroups && hla::cuda::has_warpgroups(device);
     const int terms = terms_or_choice > 0 ? terms_or_choice : hla::cuda::terms_of(type.element, c.keys);
     const int64_t columns = c.depth > 0 ? c.depth : c.features();
@@ -108,8 +109,7 @@ class Prepared {
       call_.key_features = hla::cuda::map_rows(key_features_->data(), c.heads, c.keys, c.features());
     }
     schedule_ = std::make_unique<CoreSchedule>(tables_, reinterpret_cast<const int32_t*>(words_->data()), call_,
-                                               hla::cuda::multiprocessors(device),
-                                               terms, by_warpgroups);
+                                               multiprocessors_, terms, by_warpgroups);
     workspace_ = std::make_unique<Device>(schedule_->workspace_bytes());
   }
 
@@ -120,9 +120,9 @@ class Prepared {
   void run(hla::cuda::Launcher& launcher) {
     if (case_.depth > 0) {
       hla::cuda::run_maps(launcher, type_.element, call_.sizes, case_.depth, case_.features(), query_map_,
-                          case_.activation_runs(), call_.feature_element, query_features_->data());
+                          case_.activation_runs(), call_.feature_element, query_features_->data(), multiprocessors_);
       hla::cuda::run_maps(launcher, type_.element, call_.sizes, case_.depth, case_.features(), key_map_,
-                          case_.activation_runs(), call_.feature_element, key_features_->data());
+                          case_.activation_runs(), call_.feature_element, key_features_->data(), multiprocessors_);
     }
     schedule_->run(launcher, workspace_->data());
   }
@@ -151,6 +151,7 @@ class Prepared {
 
   const Case& case_;
   const Type& type_;
+  int multiprocessors_ = 0;
   RowTables tables_;
   Layout query_layout_, key_layout_, value_layout_, output_layout_;
   std::unique_ptr<Device> query_, key_, value_, output_, words_, workspace_, query_features_, key_features_, key_mask_, parameters_[4];

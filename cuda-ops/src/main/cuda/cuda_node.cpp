@@ -98,7 +98,7 @@ void CudaNode::run(ort::KernelContext* context, Problem problem) const {
   if (mapped) {
     const auto map = [&](const Rows& x, int64_t tokens, const Map& by, const KeyMask& mask, const StreamBuffer& to) {
       run_maps(launcher, problem.element, sizes, by.width, features(), {x, tokens, by.weight, by.bias, mask},
-               activations_of(*by.activations), call.feature_element, to.data());
+               activations_of(*by.activations), call.feature_element, to.data(), multiprocessors_);
       return map_rows(to.data(), sizes.heads, tokens, features());
     };
     call.query_features = map(call.query_features, sizes.queries, problem.query_map, {}, query_features);

@@ -144,12 +144,12 @@ Element mapped_element(const RowTables& tables, const CoreCall& call, int terms,
 }
 
 void run_maps(Launcher& launcher, Element element, const Sizes& sizes, int64_t depth, int64_t features, const MapCall& call,
-              const Activations& activations, Element result_element, void* result) {
+              const Activations& activations, Element result_element, void* result, int multiprocessors) {
   const int64_t groups = sizes.batch * sizes.heads;
   if (groups == 0 || call.tokens == 0) return;
   // Features are wanted in bfloat16 where the device has warpgroup products and the passes take them.
   if (result_element == Element::kBfloat16 &&
-      run_wgmma_maps(launcher, element, sizes, depth, features, call, activations, result)) {
+      run_wgmma_maps(launcher, element, sizes, depth, features, call, activations, result, multiprocessors)) {
     return;
   }
   MapArgs args{};

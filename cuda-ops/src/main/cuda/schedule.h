@@ -55,7 +55,7 @@ class CoreSchedule {
 Element mapped_element(const RowTables& tables, const CoreCall& call, int terms, bool warpgroups);
 // Writes features [batch, heads, tokens, features] to `result`, in float32 or bfloat16.
 void run_maps(Launcher& launcher, Element element, const Sizes& sizes, int64_t depth, int64_t features, const MapCall& call,
-              const Activations& activations, Element result_element, void* result);
+              const Activations& activations, Element result_element, void* result, int multiprocessors);
 // The dense rows of such a result.
 Rows map_rows(const void* result, int64_t heads, int64_t tokens, int64_t features);
 

@@ -12,8 +12,8 @@ namespace {
 constexpr int64_t kStateExtra = 10;
 // The same of the output pass, whose tiles are longer.
 constexpr int64_t kOutputExtra = 1;
-// Tiles of a block of the maps, which copies the weights first.
-constexpr int64_t kMapTiles = 4;
+// The same of the maps, whose blocks copy the weights first.
+constexpr int64_t kMapExtra = 1;
 
 // Into how many parts to cut `tiles` of each of `rows_of_blocks`, a block a part, so that the multiprocessors, a block each,
 // are done first. No part is empty.
@@ -134,7 +134,7 @@ void WgmmaSchedule::run(Launcher& launcher, void* workspace) const {
 }
 
 bool run_wgmma_maps(Launcher& launcher, Element element, const Sizes& sizes, int64_t depth, int64_t features, const MapCall& call,
-                    const Activations& activations, void* result) {
+                    const Activations& activations, void* result, int multiprocessors) {
   if (element != Element::kBfloat16 || depth % 32 != 0 || depth > 256 || features % 8 != 0 || features > kBlockColumns ||
       call.mask.data != nullptr || !aligned(call.x, element, depth, 16) || !aligned({call.weight, 0, 0, 0}, element, features, 16)) {
     return false;
@@ -154,7 +154,7 @@ bool run_wgmma_maps(Launcher& launcher, Element element, const Sizes& sizes, int
   while (8 << args.depth_pieces_log < depth) ++args.depth_pieces_log;
   args.features = static_cast<int32_t>(features);
   args.tiles = small(ceil_div(call.tokens, kGroupTokens), "the number of tokens");
-  args.parts = static_cast<int32_t>(ceil_div(args.tiles, kMapTiles));
+  args.parts = static_cast<int32_t>(parts_of(args.tiles, sizes.batch * sizes.heads, multiprocessors, kMapExtra, args.tiles));
   args.tokens = call.tokens;
   args.result = static_cast<uint16_t*>(result);
   launcher.wgmma_maps(blocks(sizes.batch * sizes.heads * args.parts, "tiles of tokens"), shared, args);

@@ -36,6 +36,6 @@ class WgmmaSchedule {
 // 64 features whose activations change at multiples of 8, rows that begin at multiples of 16 bytes. Else false, and nothing
 // is launched.
 bool run_wgmma_maps(Launcher& launcher, Element element, const Sizes& sizes, int64_t depth, int64_t features, const MapCall& call,
-                    const Activations& activations, void* result);
+                    const Activations& activations, void* result, int multiprocessors);
 
 }  // namespace hla::cuda

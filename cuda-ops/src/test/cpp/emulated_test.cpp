@@ -93,7 +93,7 @@ std::vector<unsigned char> attend(const Case& c, const RowTables& tables, const 
       features = std::make_unique<Guarded>(c.batch * c.heads * tokens * c.features() * hla::cuda::bytes_of(call.feature_element), 16);
       std::memset(features->data(), 0xff, features->size());
       run_maps(launcher, s.type.element, sizes, c.depth, c.features(), {x.rows(), tokens, weight.data(), bias.data(), mask},
-               c.activation_runs(), call.feature_element, features->data());
+               c.activation_runs(), call.feature_element, features->data(), s.multiprocessors);
       return hla::cuda::map_rows(features->data(), c.heads, tokens, c.features());
     };
     call.query_features = map(query, c.queries, *query_weight, *query_bias, {}, query_features);

@@ -118,6 +118,10 @@ class EmulatedKernelsTest {
             "    barrier();  // the tile is there, and the products of the tile before the last have ended\n", ""),
         Arguments.of("no wait for the copies of tokens", "wgmma_maps_kernel.h",
             "    wait_for_copies_but<0>();\n    warp_barrier();", "    warp_barrier();"),
+        Arguments.of("a stage of the state pass filled while its products run", "wgmma_args.h",
+            "constexpr int kStateAhead = 4;", "constexpr int kStateAhead = 5;"),
+        Arguments.of("features of other rows than the block's", "wgmma_state_kernel.h",
+            "feature_piece * 8 - row_block * kBlockFeatures", "feature_piece * 8"),
         Arguments.of("a stage filled while its products run", "wgmma_output_kernel.h",
             "copy_state(to_copy, (turn + 2) % kStages)", "copy_state(to_copy, (turn + 3) % kStages)"));
   }
