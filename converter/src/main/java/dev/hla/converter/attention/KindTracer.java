@@ -27,10 +27,12 @@ final class KindTracer {
     if (v.isEmpty() || !q.containsAll(v) || !k.containsAll(v)) {
       return Kind.CROSS;
     }
-    if (v.size() > 1) {
-      return Kind.JOINT;
-    }
-    Set<String> roots = streams.roots(graph, v.iterator().next());
+    return v.size() > 1 ? Kind.JOINT : ofStream(graph, v.iterator().next());
+  }
+
+  /** The kind of an attention whose query, key and value are all projected from one tensor. */
+  Kind ofStream(Graph graph, String tokens) {
+    Set<String> roots = streams.roots(graph, tokens);
     return roots.size() > 1 ? Kind.JOINT : streams.isSide(roots) ? Kind.TEXT : Kind.SELF;
   }
 

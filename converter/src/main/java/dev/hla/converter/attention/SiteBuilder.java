@@ -54,7 +54,7 @@ final class SiteBuilder {
       reason = "its tensors have element types " + q.type() + ", " + k.type() + ", " + v.type() + " (TensorProto numbers); expected float, float16 or bfloat16";
     }
     Wiring wiring = new Wiring(graph, anchor, q, k, v, output, mask.operand(), applied, kvh, bias, weight);
-    Kind kind = kinds.of(graph, q.value(), k.value(), v.value());
+    Kind kind = weight == null ? kinds.of(graph, q.value(), k.value(), v.value()) : kinds.ofStream(graph, q.value());
     return new WiredSite("", anchor.label(), form, kind, Math.max(0, h), Math.max(0, d), dim(q, 'N'), dim(k, 'N'), dim(q, 'B'), mask.kind(),
         total, v.type(), reason, wiring);
   }

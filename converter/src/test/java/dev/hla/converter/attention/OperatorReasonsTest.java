@@ -11,6 +11,7 @@ import dev.hla.onnx.NodeProto;
 import dev.hla.onnx.OperatorSetIdProto;
 import java.util.List;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -53,6 +54,15 @@ class OperatorReasonsTest {
             "its output qk_matmul_output is read, too; expected the attention output alone"),
         Arguments.of("a rotation", node("Attention", List.of("q", "w", "bias"), heads, TinyModel.integer("do_rotary", 1)),
             "it rotates query and key itself (do_rotary); expected plain projections"));
+  }
+
+  /** An operator that projects inside, behind a residual sum: the sum's operands are no streams of their own. */
+  @Test
+  void oneThatProjectsReadsOneStream() {
+    ModelProto.Builder proto = model().weight("up", 32, 32).weight("gamma", 32).node("MatMul", List.of("q", "up"), List.of("moved"))
+        .node("com.microsoft.SkipLayerNormalization", List.of("moved", "q", "gamma"), List.of("x")).proto().toBuilder();
+    proto.getGraphBuilder().addNode(node("Attention", List.of("x", "w", "bias"), TinyModel.integer("num_heads", 4)));
+    assertEquals(Kind.SELF, AttentionFinder.find(new OnnxModel(model().model().path(), proto.build())).sites().get(0).kind());
   }
 
   @ParameterizedTest
