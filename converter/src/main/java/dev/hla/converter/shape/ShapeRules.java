@@ -52,6 +52,8 @@ final class ShapeRules {
       case "Concat" -> concat(n);
       case "Slice" -> slice(n);
       case "Gather" -> gather(n);
+      case "GatherElements" -> in(n, 1);
+      case "GatherND" -> gatherEach(n);
       case "Shape" -> {
         Content c = new ContentRules(shapes).of(n);
         yield c == null ? List.of(Dim.unnamed(n.output(0))) : List.of(Dim.of(c.size()));
@@ -69,7 +71,7 @@ final class ShapeRules {
           "Sin", "Cos", "Tanh", "Sigmoid", "Relu", "LeakyRelu", "Elu", "Selu", "Softplus", "Softsign", "Erf", "Gelu", "Mish",
           "HardSwish", "HardSigmoid", "Swish", "Clip", "Sign", "IsNaN", "IsInf", "Softmax", "LogSoftmax", "Hardmax", "ScatterND",
           "ScatterElements", "Scatter", "CumSum", "Trilu", "InstanceNormalization", "GroupNormalization", "RMSNormalization",
-          "LpNormalization", "RotaryEmbedding", "QuantizeLinear", "DequantizeLinear", "com.microsoft.FastGelu",
+          "LpNormalization", "RotaryEmbedding", "RandomUniformLike", "RandomNormalLike", "Bernoulli", "QuantizeLinear", "DequantizeLinear", "com.microsoft.FastGelu",
           "com.microsoft.Gelu", "com.microsoft.QuickGelu", "com.microsoft.RotaryEmbedding", "com.microsoft.GroupNorm" -> in(n, 0);
       default -> null;
     };
@@ -442,6 +444,20 @@ final class ShapeRules {
     List<Dim> out = new ArrayList<>(d.subList(0, axis));
     out.addAll(indices);
     out.addAll(d.subList(axis + 1, d.size()));
+    return out;
+  }
+
+  /** Indices [.., k], each naming an element or a part of the data behind its batch axes. */
+  private List<Dim> gatherEach(Node n) {
+    List<Dim> d = in(n, 0);
+    List<Dim> indices = in(n, 1);
+    Dim named = indices == null || indices.isEmpty() ? null : indices.get(indices.size() - 1);
+    long behind = named == null || !named.isStatic() ? -1 : n.integer("batch_dims", 0) + named.value();
+    if (d == null || behind < 0 || behind > d.size()) {
+      return null;
+    }
+    List<Dim> out = new ArrayList<>(indices.subList(0, indices.size() - 1));
+    out.addAll(d.subList((int) behind, d.size()));
     return out;
   }
 
