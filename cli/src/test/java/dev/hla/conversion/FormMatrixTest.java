@@ -81,7 +81,7 @@ class FormMatrixTest {
     Set<Object> seen = cells().stream().flatMap(c -> Stream.<Object>of(c.form(), c.mask(), c.type(), c.opset(), c.projection(), c.placement(), c.dynamic()))
         .collect(Collectors.toSet());
     assertTrue(WITHOUT_LIBRARY.size() > 100, () -> WITHOUT_LIBRARY.size() + " cells run without the library");
-    assertTrue(cells().size() > 600 && seen.size() == 30 + 14 + 3 + FormMatrix.OPSETS.size() + 6 + 5 + 2, cells().size() + " cells, " + seen);
+    assertTrue(cells().size() > 600 && seen.size() == 30 + 15 + 3 + FormMatrix.OPSETS.size() + 6 + 5 + 2, cells().size() + " cells, " + seen);
   }
 
   @ParameterizedTest(name = "{0}")

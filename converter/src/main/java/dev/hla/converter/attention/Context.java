@@ -52,6 +52,11 @@ final class Context {
     return constants.contains(value) || graph.initializer(value) != null;
   }
 
+  /** Whether a caller may give other numbers than the initializer that a value has. */
+  boolean isDefault(String value) {
+    return defaults.contains(value);
+  }
+
   /** Whether a value is one number for all elements of what it meets: a scale. */
   boolean isScalar(String value) {
     var dims = shapes.of(value);
@@ -71,7 +76,7 @@ final class Context {
   private boolean isZero(Graph graph, String value, int steps) {
     TensorProto t = graph.initializer(value);
     if (t != null) {
-      return !defaults.contains(value) && allZero(t);
+      return !isDefault(value) && allZero(t);
     }
     if (shapes.scalar(value) == 0) {
       return true;

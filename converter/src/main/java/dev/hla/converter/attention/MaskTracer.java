@@ -37,30 +37,35 @@ final class MaskTracer {
           : "the scores are scaled after their mask by a number that the file does not hold, so what the mask adds is unknown; expected a constant scale");
     }
 
+    /** What both are together. */
+    private Traced and(Traced other) {
+      return kind == MaskKind.NONE || other.kind == MaskKind.FULL ? other : other.kind == MaskKind.NONE || kind == MaskKind.FULL ? this
+          : new Traced(MaskKind.KEY, operand, "two masks of keys, " + operand.value() + " and " + other.operand.value() + ", meet its scores; expected one");
+    }
+
     private static Traced full(String kept) {
       return new Traced(MaskKind.FULL, null, kept);
     }
   }
 
-  /** The mask that an Add, Sub or Where puts on the scores. */
+  /** What the masks that Add, Sub or Where put on the scores are together. */
   Traced of(ScoreMatcher.Scores scores) {
-    ScoreMatcher.Mask mask = scores.mask();
-    if (mask == null) {
-      return Traced.NONE;
-    }
+    return scores.masks().stream().map(this::of).reduce(Traced.NONE, Traced::and);
+  }
+
+  private Traced of(ScoreMatcher.Mask mask) {
     Node n = mask.node();
     MaskOperand.Form form = switch (n.op()) {
       case "Where" -> context.isLow(n.input(2)) ? MaskOperand.Form.KEEP : MaskOperand.Form.DROP;
       default -> MaskOperand.Form.ADDED;
     };
-    return of(n.input(mask.input()), form, mask.factor(), true, mask.axes().equals("BHNM"));
+    return of(n.input(mask.input()), form, mask.factor(), mask.axes().equals("BHNM"));
   }
 
   /**
-   * @param expanded whether to look through an Expand or Tile that only repeats a key mask for every query
    * @param apart whether the scores have batch and heads in axes of their own, so that a mask with more axes than two has, too
    */
-  Traced of(String mask, MaskOperand.Form form, double factor, boolean expanded, boolean apart) {
+  Traced of(String mask, MaskOperand.Form form, double factor, boolean apart) {
     boolean added = form == MaskOperand.Form.ADDED;
     if (added && context.isZero(graph, mask)) {
       return Traced.NONE;
@@ -68,15 +73,15 @@ final class MaskTracer {
     String value = mask;
     for (int steps = 0; steps < LONGEST; steps++) {
       int rank = context.shapes.rank(value);
-      if (added && expanded && (rank == 0 || (rank > 0 && context.shapes.dim(value, -1).is(1)))) {
+      if (added && (rank == 0 || (rank > 0 && context.shapes.dim(value, -1).is(1)))) {
         // One number for all keys of a row leaves their softmax as it is.
         return Traced.NONE;
       }
       if (isForKeys(value) && (apart || leadsWithOnes(value))) {
-        return Traced.key(new MaskOperand(value, form, factor, "BHQM".substring(4 - rank), rank >= 3 && !context.shapes.dim(value, -3).is(1)));
+        return key(value, form, factor, false);
       }
       Node n = graph.producer(value);
-      if (n == null || !expanded) {
+      if (n == null) {
         break;
       }
       int scaled = added ? operands.scaledInput(n) : -1;
@@ -92,7 +97,14 @@ final class MaskTracer {
         break;
       }
     }
-    return expanded ? Traced.full(reason(value)) : Traced.FULL;
+    int rank = context.shapes.rank(value);
+    boolean repeated = rank >= 2 && rank <= 4 && (apart || leadsWithOnes(value)) && new QueryIndependence(context, graph).holds(value);
+    return repeated ? key(value, form, factor, true) : Traced.full(reason(value));
+  }
+
+  private Traced key(String value, MaskOperand.Form form, double factor, boolean repeated) {
+    int rank = context.shapes.rank(value);
+    return Traced.key(new MaskOperand(value, form, factor, "BHQM".substring(4 - rank), rank >= 3 && !context.shapes.dim(value, -3).is(1), repeated));
   }
 
   /** Whether a mask above a reshape has batch and heads in axes of their own: one that joined them, or moved an axis of one entry. */
@@ -128,7 +140,6 @@ final class MaskTracer {
 
   /** Why the way to a key mask ended here. */
   private String reason(String value) {
-    Node n = graph.producer(value);
     int rank = context.shapes.rank(value);
     if (rank < 0 || rank > 4) {
       return (rank < 0 ? "the number of axes of its mask " + value + " cannot be told from the file" : "its mask " + value + " has " + rank + " axes")
@@ -137,23 +148,6 @@ final class MaskTracer {
     if (isForKeys(value)) {
       return "it cannot be told which of batch and heads lead the axes of its mask " + value + "; expected [B, H, 1, M] there or above";
     }
-    if (n != null && isSameForQueries(value, LONGEST)) {
-      return "its mask is the same for every query, but " + n + " computes it where it is repeated for each; expected it before that";
-    }
-    return n != null && n.is("Tile") && !repeats(n) ? n + " repeats the mask along an axis of several entries; expected one entry a key" : DEPENDS;
-  }
-
-  private boolean isSameForQueries(String value, int steps) {
-    if (isForKeys(value)) {
-      return true;
-    }
-    Node n = graph.producer(value);
-    boolean one = n != null && (n.is("Identity", "Cast", "Not", "Neg") || repeats(n) || (n.is("Reshape", "Unsqueeze", "Squeeze") && context.keepsLastTwo(n)));
-    boolean all = n != null && n.is("Add", "Sub", "Mul", "Div", "Where", "And", "Or", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual");
-    boolean same = steps > 0 && (one || all);
-    for (int i = 0; same && i < (one ? 1 : n.inputs()); i++) {
-      same = isSameForQueries(n.input(i), steps - 1);
-    }
-    return same;
+    return DEPENDS;
   }
 }

@@ -51,7 +51,7 @@ final class OperatorForms {
       mask = MaskTracer.Traced.FULL;
     } else if (n.has(3)) {
       mask = new MaskTracer(context, n.graph()).of(n.input(3),
-          context.shapes.type(n.input(3)) == 9 ? MaskOperand.Form.KEEP : MaskOperand.Form.ADDED, 1, false, true);
+          context.shapes.type(n.input(3)) == 9 ? MaskOperand.Form.KEEP : MaskOperand.Form.ADDED, 1, true);
     }
     int extra = extraOutput(n);
     String blocked = n.has(4) || n.has(5) ? "it continues a key cache (past_key); expected whole sequences"
@@ -103,12 +103,12 @@ final class OperatorForms {
     if (n.integer("unidirectional", 0) != 0) {
       return MaskTracer.Traced.FULL;
     }
-    MaskTracer.Traced added = n.has(bias) ? new MaskTracer(context, n.graph()).of(n.input(bias), MaskOperand.Form.ADDED, 1, true, true) : MaskTracer.Traced.NONE;
+    MaskTracer.Traced added = n.has(bias) ? new MaskTracer(context, n.graph()).of(n.input(bias), MaskOperand.Form.ADDED, 1, true) : MaskTracer.Traced.NONE;
     if (!n.has(padding) || added.kind() != MaskKind.NONE) {
       return added;
     }
     return context.shapes.rank(n.input(padding)) > 2 ? MaskTracer.Traced.FULL
-        : MaskTracer.Traced.key(new MaskOperand(n.input(padding), MaskOperand.Form.KEEP, 1, "BM", false));
+        : MaskTracer.Traced.key(new MaskOperand(n.input(padding), MaskOperand.Form.KEEP, 1, "BM", false, false));
   }
 
   /** Why the mask of such an operator is not one mask with an entry for each key; "" where it is, or is none. */

@@ -45,14 +45,15 @@ final class ProbabilityGuard {
 
   /** Whether the scores are masked by the same condition, chosen by it or added as Where(condition, 0, low). */
   private boolean repeatsMask(Condition condition) {
-    if (scores.mask() == null) {
-      return false;
-    }
-    Node mask = scores.mask().node();
+    return scores.masks().stream().anyMatch(mask -> repeats(mask, condition));
+  }
+
+  private boolean repeats(ScoreMatcher.Mask met, Condition condition) {
+    Node mask = met.node();
     if (mask.is("Where")) {
       return condition.equals(Condition.of(graph, mask, context.isLow(mask.input(2)) ? 1 : 2));
     }
-    Node chosen = mask.is("Add") ? graph.producer(mask.input(scores.mask().input())) : null;
+    Node chosen = mask.is("Add") ? graph.producer(mask.input(met.input())) : null;
     if (chosen == null || !chosen.is("Where") || context.isLow(chosen.input(1)) == context.isLow(chosen.input(2))) {
       return false;
     }

@@ -2,6 +2,8 @@ package dev.hla.converter.attention;
 
 import dev.hla.converter.graph.Graph;
 import dev.hla.converter.graph.Node;
+import java.util.ArrayList;
+import java.util.List;
 
 /** Reads upwards from a softmax: masks, scales and casts, then the product of query and key. */
 final class ScoreMatcher {
@@ -24,22 +26,21 @@ final class ScoreMatcher {
    * @param query before scales
    * @param key before scales
    * @param scale of all scales together; NaN where one is no number in the file
-   * @param mask or null
+   * @param masks in the order in which the scores meet them
    * @param value the scores themselves
    * @param axes of value: BHNM, XNM, or ? for what leads other numbers of axes
    */
-  record Scores(Node product, OperandTracer.Traced query, OperandTracer.Traced key, double scale, Mask mask, String value, String axes) {
+  record Scores(Node product, OperandTracer.Traced query, OperandTracer.Traced key, double scale, List<Mask> masks, String value, String axes) {
     /** @param axes of the scores after by */
     private Scores after(Node by, double factor, String axes) {
-      Mask scaled = mask == null ? null : new Mask(mask.node(), mask.input(), mask.factor() * factor, mask.axes());
+      List<Mask> scaled = masks.stream().map(mask -> new Mask(mask.node(), mask.input(), mask.factor() * factor, mask.axes())).toList();
       return new Scores(product, query, key, scale * factor, scaled, by.output(0), axes);
     }
 
-    private Scores masked(Node by, int input) throws NoMatch {
-      if (mask != null) {
-        throw new NoMatch(by + " and " + mask.node() + " both mask the scores; expected one mask");
-      }
-      return new Scores(product, query, key, scale, new Mask(by, input, by.is("Sub") ? -1 : 1, axes), by.output(0), axes);
+    private Scores masked(Node by, int input) {
+      List<Mask> all = new ArrayList<>(masks);
+      all.add(new Mask(by, input, by.is("Sub") ? -1 : 1, axes));
+      return new Scores(product, query, key, scale, all, by.output(0), axes);
     }
 
     /** How many scales sit on query and key rather than on the scores. */
@@ -186,6 +187,6 @@ final class ScoreMatcher {
   private Scores scores(Node n, int query, String queryAxes, String keyAxes, String axes, double alpha) {
     OperandTracer.Traced q = operands.trace(n.input(query), queryAxes, true);
     OperandTracer.Traced k = operands.trace(n.input(1 - query), keyAxes, true);
-    return new Scores(n, q, k, alpha * q.scale() * k.scale(), null, n.output(0), axes);
+    return new Scores(n, q, k, alpha * q.scale() * k.scale(), List.of(), n.output(0), axes);
   }
 }

@@ -249,7 +249,8 @@ final class SiteRewriter {
   }
 
   /** What is added to the logarithms of the keys' weights, float [B or 1, M]. */
-  private String keyMask(MaskOperand mask) {
+  private String keyMask(MaskOperand operand) {
+    MaskOperand mask = firstRow(operand);
     String rows = switch (mask.form()) {
       case KEEP -> chosen(out.cast(mask.value(), DataType.BOOL_VALUE, "kept"), 0, Float.NEGATIVE_INFINITY);
       case DROP -> chosen(mask.value(), Float.NEGATIVE_INFINITY, 0);
@@ -280,7 +281,8 @@ final class SiteRewriter {
    * @param degree P = sum of powers: how often a key's features take part in one weight
    * @param type of the factor
    */
-  private String keyFactor(MaskOperand mask, int degree, int type) {
+  private String keyFactor(MaskOperand operand, int degree, int type) {
+    MaskOperand mask = firstRow(operand);
     String factor = mask.value();
     switch (mask.form()) {
       case KEEP -> factor = out.cast(factor, type, "kept_keys");
@@ -293,6 +295,13 @@ final class SiteRewriter {
       }
     }
     return column(factor, mask.axes());
+  }
+
+  /** A mask with one row for all queries: that of the first, where each has the same. */
+  private MaskOperand firstRow(MaskOperand mask) {
+    return !mask.repeated() ? mask
+        : new MaskOperand(out.node("Gather", "mask_first_row", List.of(mask.value(), out.integers("mask.first", 0)), Emitter.integer("axis", mask.axes().indexOf('Q'))),
+            mask.form(), mask.factor(), mask.axes(), mask.perHead(), false);
   }
 
   /** The mask with its keys in the last but one axis, without moving data. */

@@ -130,12 +130,17 @@ class SoftmaxReasonsTest {
   }
 
   private static TinyModel added(TinyModel m, String mask) {
-    return attended(softmax(m.node("Add", List.of("s", mask), List.of("masked")), "masked"), "p");
+    return added(m, "s", mask);
+  }
+
+  private static TinyModel added(TinyModel m, String scores, String mask) {
+    return attended(softmax(m.node("Add", List.of(scores, mask), List.of("masked")), "masked"), "p");
   }
 
   /** A mask that is computed, by the last of a few nodes: its operator and inputs, its output its own name. */
   private static TinyModel computed(String... nodes) {
-    TinyModel m = scores().input("batch", 2, 1, 6).integers("rows3", 2, 12, 6).integers("each", 2, 1, 12, 6).integers("five", 1, 2, 1, 1, 6).integers("times", 1, 1, 12, 1).integers("thrice", 1, 1, 12, 3);
+    TinyModel m = scores().input("batch", 2, 1, 6).integers("rows3", 2, 12, 6).integers("each", 2, 1, 12, 6).integers("five", 1, 2, 1, 1, 6).integers("times", 1, 1, 12, 1).integers("thrice", 1, 1, 12, 3)
+        .integers("nought", 0).integers("unit", 1).integers("twelve", 12).integers("last", 1).integers("first", 0).input("square", 6, 12);
     String mask = "";
     for (String node : nodes) {
       List<String> words = List.of(node.split(" "));
@@ -144,6 +149,11 @@ class SoftmaxReasonsTest {
       m.node(words.get(0), words.subList(1, words.size()), List.of(mask), last);
     }
     return added(m, mask);
+  }
+
+  /** Scores that meet one mask after the other. */
+  private static TinyModel twice(String first, String second) {
+    return added(scores().node("Add", List.of("s", first), List.of("once")), "once", second);
   }
 
   private static TinyModel joined(String mask) {
@@ -161,6 +171,7 @@ class SoftmaxReasonsTest {
 
   static Stream<Arguments> masks() {
     String unknown = "the scores are scaled after their mask by a number that the file does not hold, so what the mask adds is unknown; expected a constant scale";
+    String depends = "the mask depends on the query, so the weights are no plain product over keys; expected one that is the same for every query";
     return Stream.of(
         Arguments.of("a scale", scaled(false, "half"), MaskKind.NONE, 0.5, ""),
         Arguments.of("a scale that the file does not hold", scaled(false, "t"), MaskKind.NONE, Double.NaN, ""),
@@ -168,14 +179,21 @@ class SoftmaxReasonsTest {
         Arguments.of("a mask and a computed scale", scaled(true, "clipped"), MaskKind.KEY, 1.0, ""),
         Arguments.of("a mask and a scale that the file does not hold", scaled(true, "t"), MaskKind.KEY, Double.NaN, unknown),
         Arguments.of("a mask tiled for each query", computed("Tile m times"), MaskKind.KEY, 1.0, ""),
-        Arguments.of("a mask tiled along the keys", computed("Tile thirds thrice"), MaskKind.FULL, 1.0,
-            "Tile /tile/Tile repeats the mask along an axis of several entries; expected one entry a key"),
-        Arguments.of("a mask computed where it is expanded", computed("Expand m each", "Sub one expand"), MaskKind.FULL, 1.0,
-            "its mask is the same for every query, but Sub /sub/Sub computes it where it is repeated for each; expected it before that"),
+        Arguments.of("a mask tiled along the keys", computed("Tile thirds thrice"), MaskKind.KEY, 1.0, ""),
+        Arguments.of("a mask computed where it is expanded", computed("Expand m each", "Sub one expand"), MaskKind.KEY, 1.0, ""),
+        Arguments.of("a mask that meets a condition of every query", computed("Range nought twelve unit", "Unsqueeze range last", "GreaterOrEqual unsqueeze nought",
+            "And greaterorequal m", "Where and zero low"), MaskKind.KEY, 1.0, ""),
+        Arguments.of("a mask that meets a condition of some queries", computed("Range nought twelve unit", "Unsqueeze range last", "GreaterOrEqual unsqueeze unit",
+            "And greaterorequal m", "Where and zero low"), MaskKind.FULL, 1.0, depends),
+        Arguments.of("a mask that is gathered after it is expanded", computed("Expand m each", "Gather expand nought", "Sub one gather"), MaskKind.KEY, 1.0, ""),
+        Arguments.of("a mask of each query, turned into one of keys", computed("Transpose square", "Sub one transpose"), MaskKind.FULL, 1.0, depends),
         Arguments.of("a mask of a batch, given an axis of heads after it is expanded", computed("Expand batch rows3", "Reshape expand each"), MaskKind.FULL, 1.0,
             "it cannot be told which of batch and heads lead the axes of its mask batch; expected [B, H, 1, M] there or above"),
-        Arguments.of("a mask that depends on the query", computed("Add m causal"), MaskKind.FULL, 1.0,
-            "the mask depends on the query, so the weights are no plain product over keys; expected one that is the same for every query"),
+        Arguments.of("a mask that depends on the query", computed("Add m causal"), MaskKind.FULL, 1.0, depends),
+        Arguments.of("a bias of queries, then a mask of keys", twice("causal", "m"), MaskKind.FULL, 1.0, depends),
+        Arguments.of("a mask of keys, then a bias of queries", twice("m", "causal"), MaskKind.FULL, 1.0, depends),
+        Arguments.of("zeros, then a mask of keys", twice("zero", "m"), MaskKind.KEY, 1.0, ""),
+        Arguments.of("two masks of keys", twice("m", "drop"), MaskKind.KEY, 1.0, "two masks of keys, m and drop, meet its scores; expected one"),
         Arguments.of("one number a row", computed("ReduceMax s"), MaskKind.NONE, 1.0, ""),
         Arguments.of("a mask of unknown rank", computed("Unknown m"), MaskKind.FULL, 1.0,
             "the number of axes of its mask unknown cannot be told from the file; expected [B, H, 1, M] or fewer axes"),

@@ -23,6 +23,8 @@ public enum AttentionMask {
   KEY_EXPANDED(Effect.KEY),
   /** KEY_ADDITIVE, tiled to every query. */
   KEY_TILED(Effect.KEY),
+  /** KEY_BOOL, met by a condition that every query fulfils, and so computed for each. */
+  KEY_COMPUTED(Effect.KEY),
   /** The operator's own mask input of integers, [B, M]. */
   KEY_PADDING(Effect.KEY),
   /** A bool input [B, 1, N, M]. */

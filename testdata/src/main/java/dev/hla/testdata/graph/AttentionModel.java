@@ -64,7 +64,7 @@ public record AttentionModel(AttentionSpec spec, ModelProto model, ModelProto op
       weights[i] = mask[i];
     }
     switch (spec.mask()) {
-      case KEY_BOOL, KEY_BOOL_GUARDED, KEY_FILLED -> feeds.put("mask", new Feed(DataType.BOOL_VALUE, new long[] {b, m}, mask));
+      case KEY_BOOL, KEY_BOOL_GUARDED, KEY_FILLED, KEY_COMPUTED -> feeds.put("mask", new Feed(DataType.BOOL_VALUE, new long[] {b, m}, mask));
       case KEY_DROPPED -> feeds.put("mask", new Feed(DataType.BOOL_VALUE, new long[] {b, m}, inverted(mask)));
       case KEY_ADDITIVE, KEY_EXPANDED, KEY_TILED -> feeds.put("mask", new Feed(DataType.FLOAT_VALUE, new long[] {b, m}, mask));
       case KEY_PADDING -> feeds.put("mask", new Feed(DataType.INT32_VALUE, new long[] {b, m}, mask));

@@ -82,7 +82,7 @@ final class AttentionModelWriter {
       g.input("context", projected, b, m, WIDTH);
     }
     return switch (spec.mask()) {
-      case KEY_BOOL, KEY_BOOL_GUARDED, KEY_FILLED, KEY_DROPPED -> g.input("mask", DataType.BOOL_VALUE, b, m);
+      case KEY_BOOL, KEY_BOOL_GUARDED, KEY_FILLED, KEY_DROPPED, KEY_COMPUTED -> g.input("mask", DataType.BOOL_VALUE, b, m);
       case KEY_ADDITIVE, KEY_BIAS, KEY_EXPANDED, KEY_TILED -> g.input("mask", DataType.FLOAT_VALUE, b, m);
       case KEY_PADDING -> g.input("mask", DataType.INT32_VALUE, b, m);
       case QUERY_DEPENDENT -> g.input("mask", DataType.BOOL_VALUE, b, 1, n, m);

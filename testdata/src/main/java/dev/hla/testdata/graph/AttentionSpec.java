@@ -25,9 +25,9 @@ public record AttentionSpec(AttentionForm form, AttentionMask mask, Precision ty
   public static final Sizes SECOND = new Sizes(3, 9, 5);
 
   private static final Set<AttentionMask> MERGED_MASKS = EnumSet.of(AttentionMask.NONE, AttentionMask.ZERO_CONSTANT, AttentionMask.ZERO_COMPUTED,
-      AttentionMask.KEY_EXPANDED, AttentionMask.KEY_TILED, AttentionMask.QUERY_DEPENDENT, AttentionMask.CAUSAL);
+      AttentionMask.KEY_EXPANDED, AttentionMask.KEY_TILED, AttentionMask.KEY_COMPUTED, AttentionMask.QUERY_DEPENDENT, AttentionMask.CAUSAL);
   private static final Set<AttentionMask> ONNX_MASKS = EnumSet.of(AttentionMask.NONE, AttentionMask.ZERO_CONSTANT, AttentionMask.KEY_BOOL,
-      AttentionMask.KEY_ADDITIVE, AttentionMask.KEY_BIAS, AttentionMask.KEY_EXPANDED, AttentionMask.QUERY_DEPENDENT, AttentionMask.CAUSAL);
+      AttentionMask.KEY_ADDITIVE, AttentionMask.KEY_BIAS, AttentionMask.KEY_EXPANDED, AttentionMask.KEY_COMPUTED, AttentionMask.QUERY_DEPENDENT, AttentionMask.CAUSAL);
   private static final Set<AttentionMask> MICROSOFT_MASKS = EnumSet.of(AttentionMask.NONE, AttentionMask.ZERO_CONSTANT, AttentionMask.KEY_PADDING,
       AttentionMask.KEY_EXPANDED, AttentionMask.QUERY_DEPENDENT, AttentionMask.CAUSAL);
 
@@ -114,12 +114,9 @@ public record AttentionSpec(AttentionForm form, AttentionMask mask, Precision ty
     return form == AttentionForm.NO_SCALE ? 1 : SCALE;
   }
 
-  /**
-   * How the mask acts as far as the file tells. The ai.onnx operator gets a mask that was expanded to every query as
-   * one that depends on the query.
-   */
+  /** How the mask acts as far as the file tells. */
   public AttentionMask.Effect maskEffect() {
-    return form.isOnnxOperator() && mask == AttentionMask.KEY_EXPANDED ? AttentionMask.Effect.FULL : mask.effect();
+    return mask.effect();
   }
 
   /** How the reason begins for which the site is kept, or "" where it converts. */

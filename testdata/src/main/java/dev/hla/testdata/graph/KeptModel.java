@@ -11,7 +11,6 @@ public enum KeptModel {
   PROBABILITIES_READ_TWICE("its probabilities are read by 2 nodes, among them ReduceMean /block/ReduceMean"),
   CHANNEL_GATE("multiplies with the constant"),
   CLASS_HEAD("multiplies with the constant"),
-  TWO_MASKS("both mask the scores; expected one mask"),
   SCORES_CHANGED("Tanh /block/Tanh feeds the softmax; expected a mask, a scale or the product of query and key"),
   CONSTANT_KEYS("multiplies with the constant"),
   OUTPUT_SCALED("Mul /block/Mul_1 reads the probabilities; expected the product with the values");
@@ -45,9 +44,6 @@ public enum KeptModel {
     String k = this == CONSTANT_KEYS ? p.weight(1, 2, 4, 8, 12) : g.transpose(p.split(p.linear(x)), 0, 2, 3, 1);
     String v = g.transpose(p.split(p.linear(x)), 0, 2, 1, 3);
     String scores = g.op("Mul", g.op("MatMul", q, k), p.number(0.35));
-    if (this == TWO_MASKS) {
-      scores = g.op("Add", g.op("Add", scores, p.weight(1, 1, 1, 1, 12)), p.weight(1, 1, 1, 1, 12));
-    }
     if (this == SCORES_CHANGED) {
       scores = g.op("Tanh", scores);
     }

@@ -53,6 +53,7 @@ final class MaskWriter {
       case ZERO_COMPUTED -> g.op("Mul", filled(scores), g.scalar(0, type));
       case KEY_EXPANDED -> merged(g.op("Expand", additive(), everywhere()));
       case KEY_TILED -> merged(g.op("Tile", additive(), repeats()));
+      case KEY_COMPUTED -> merged(g.op("Where", computed(), low(0), low(-10000)));
       case QUERY_DEPENDENT -> merged(g.op("Where", input, low(0), low(-10000)));
       case CAUSAL -> causal();
       default -> forOperator();
@@ -83,6 +84,13 @@ final class MaskWriter {
         : g.ints(sizes().batch(), heads, sizes().tokens(), keys()));
   }
 
+  /** Where a key is kept and the query is at position 0 or later, [B, 1, N, M]. */
+  String computed() {
+    String last = spec.dynamic() ? queries() : g.ints(sizes().tokens());
+    String positions = g.op("Range", g.squeeze(g.ints(0), 0), g.squeeze(last, 0), g.squeeze(g.ints(1), 0));
+    return g.op("And", g.op("GreaterOrEqual", g.unsqueeze(positions, 1), g.ints(0)), fourAxes(input));
+  }
+
   private Sizes sizes() {
     return AttentionSpec.FIRST;
   }
@@ -110,7 +118,7 @@ final class MaskWriter {
     if (!spec.form().isMerged()) {
       return mask;
     }
-    String full = spec.mask() == AttentionMask.QUERY_DEPENDENT ? g.op("Expand", mask, everywhere()) : mask;
+    String full = spec.mask() == AttentionMask.QUERY_DEPENDENT || spec.mask() == AttentionMask.KEY_COMPUTED ? g.op("Expand", mask, everywhere()) : mask;
     return spec.dynamic() ? g.reshape(full, g.concat(0, g.ints(-1), g.dim(full, 2), g.dim(full, 3)))
         : g.reshape(full, (long) sizes().batch() * AttentionSpec.HEADS, sizes().tokens(), keys());
   }

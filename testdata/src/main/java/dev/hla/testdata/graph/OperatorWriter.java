@@ -75,6 +75,7 @@ final class OperatorWriter {
       case ZERO_CONSTANT -> zeros();
       case KEY_BOOL -> g.unsqueeze(mask, 1, 2);
       case KEY_EXPANDED -> writer.expanded(1);
+      case KEY_COMPUTED -> writer.computed();
       case QUERY_DEPENDENT -> mask;
       default -> writer.forOperator();
     };
