@@ -63,7 +63,10 @@ final class ShapeRules {
       case "Expand" -> expand(n);
       case "Tile" -> tile(n);
       case "Range" -> range(n);
-      case "Conv" -> conv(n);
+      case "Conv", "com.microsoft.FusedConv", "com.microsoft.nchwc.Conv" -> conv(n);
+      // Blocks of channels, as ONNX Runtime's layout optimiser leaves them for one processor, and back.
+      case "com.microsoft.nchwc.ReorderInput" -> in(n, 0);
+      case "com.microsoft.nchwc.ReorderOutput" -> n.integer("channels_last", 0) != 0 ? null : along(in(n, 0), 1, Dim.of(n.integer("channels", 0)));
       case "Pad" -> pad(n);
       case "ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceL2", "ReduceL1", "ReduceSumSquare",
           "ReduceLogSumExp", "ReduceLogSum", "ArgMax", "ArgMin" -> reduce(n);

@@ -287,4 +287,37 @@ class SoftmaxReasonsTest {
     assertEquals(reasons.isEmpty() ? List.of("merged") : List.of(), report.sites().stream().map(AttentionSite::form).toList());
     assertEquals(true, report.sites().stream().allMatch(AttentionSite::convertible));
   }
+
+  /** Tokens x [2, 6, 32] whose heads are split by a reshape to [2, 6, -1, 8]: their number is told where the shape of x is. */
+  private static TinyModel split(TinyModel m) {
+    m.integers("split", 2, 6, -1, 8);
+    for (String o : List.of("q", "k", "v")) {
+      m.weight("w" + o, 32, 32).node("MatMul", List.of("x", "w" + o), List.of("p" + o)).node("Reshape", List.of("p" + o, "split"), List.of("s" + o))
+          .node("Transpose", List.of("s" + o), List.of(o), o.equals("k") ? TinyModel.ints("perm", 0, 2, 3, 1) : TinyModel.ints("perm", 0, 2, 1, 3));
+    }
+    return softmax(m.node("MatMul", List.of("q", "k"), List.of("s")), "s").node("MatMul", List.of("p", "v"), List.of("y")).output("y");
+  }
+
+  static Stream<Arguments> embeddings() {
+    return Stream.of(
+        Arguments.of("elements gathered from a table", split(new TinyModel().input("table", 9, 6, 32).input("which", 2, 6, 32)
+            .node("GatherElements", List.of("table", "which"), List.of("x")))),
+        Arguments.of("parts gathered from a table", split(new TinyModel().input("table", 9, 32).input("which", 2, 6, 1)
+            .node("GatherND", List.of("table", "which"), List.of("x")))),
+        Arguments.of("noise", split(new TinyModel().input("like", 2, 6, 32).node("RandomNormalLike", List.of("like"), List.of("noise"))
+            .node("Add", List.of("noise", "like"), List.of("x")))),
+        Arguments.of("patches in blocks of channels", split(new TinyModel().input("image", 2, 3, 4, 6).weight("patch", 32, 3, 2, 2)
+            .node("com.microsoft.nchwc.Conv", List.of("image", "patch"), List.of("blocks"), TinyModel.ints("strides", 2, 2))
+            .node("com.microsoft.nchwc.ReorderOutput", List.of("blocks"), List.of("plain"), TinyModel.integer("channels", 32))
+            .node("Flatten", List.of("plain"), List.of("flat"), TinyModel.integer("axis", 1)).integers("grid", 0, 6, -1)
+            .node("Reshape", List.of("flat", "grid"), List.of("x")))));
+  }
+
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("embeddings")
+  void headsAreToldBehind(String name, TinyModel model) {
+    AttentionSite site = AttentionFinder.find(model.model()).sites().get(0);
+    assertEquals("", site.reason());
+    assertEquals(4, site.heads());
+  }
 }
