@@ -30,6 +30,14 @@ public final class TinyModel {
     return this;
   }
 
+  /** An input of integers. */
+  public TinyModel indices(String name, Object... dims) {
+    ValueInfoProto.Builder info = info(name, dims).toBuilder();
+    info.getTypeBuilder().getTensorTypeBuilder().setElemType(DataType.INT64_VALUE);
+    graph.addInput(info);
+    return this;
+  }
+
   public TinyModel output(String name, Object... dims) {
     graph.addOutput(info(name, dims));
     return this;

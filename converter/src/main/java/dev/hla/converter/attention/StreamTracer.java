@@ -33,17 +33,25 @@ final class StreamTracer {
   StreamTracer(Graph root, Context context) {
     this.root = root;
     this.context = context;
-    List<String> streams = new ArrayList<>();
-    for (ValueInfoProto in : root.inputs().values()) {
-      int rank = context.shapes.rank(in.getName());
-      boolean tokens = rank >= 3 || rank < 0 || (rank == 2 && isIndex(in));
-      if (tokens && root.initializer(in.getName()) == null && streams.size() < MOST_INPUTS) {
-        dependencies.put(in.getName(), 1L << streams.size());
-        streams.add(in.getName());
-      }
+    List<String> streams = streams();
+    for (String s : streams) {
+      dependencies.put(s, 1L << dependencies.size());
     }
     primary = primary(streams);
     visit(root);
+  }
+
+  /** Real numbers along two axes are the samples of a sound; beside inputs of more axes they are a condition, and no tokens. */
+  private List<String> streams() {
+    List<ValueInfoProto> given = root.inputs().values().stream().filter(in -> root.initializer(in.getName()) == null).toList();
+    boolean sound = given.stream().noneMatch(this::isWide);
+    return given.stream().filter(in -> isWide(in) || (context.shapes.rank(in.getName()) == 2 && (sound || isIndex(in)))).map(ValueInfoProto::getName)
+        .limit(MOST_INPUTS).toList();
+  }
+
+  private boolean isWide(ValueInfoProto in) {
+    int rank = context.shapes.rank(in.getName());
+    return rank >= 3 || rank < 0;
   }
 
   private static boolean isIndex(ValueInfoProto in) {

@@ -320,4 +320,14 @@ class SoftmaxReasonsTest {
     assertEquals("", site.reason());
     assertEquals(4, site.heads());
   }
+
+  /** Tokens of a sound, whose samples are two axes of real numbers, beside a mask of indices. */
+  @Test
+  void soundIsAStream() {
+    TinyModel model = split(new TinyModel().input("samples", 2, 12).indices("lengths", 2, 6).integers("channel", 1).weight("kernel", 32, 1, 2)
+        .node("Unsqueeze", List.of("samples", "channel"), List.of("wave"))
+        .node("Conv", List.of("wave", "kernel"), List.of("features"), TinyModel.ints("strides", 2))
+        .node("Transpose", List.of("features"), List.of("x"), TinyModel.ints("perm", 0, 2, 1)));
+    assertEquals(Kind.SELF, AttentionFinder.find(model.model()).sites().get(0).kind());
+  }
 }
