@@ -1,5 +1,6 @@
 package dev.hla.converter.attention;
 
+import dev.hla.converter.Dim;
 import dev.hla.converter.graph.Graph;
 import dev.hla.converter.graph.Node;
 import dev.hla.converter.wiring.Operand;
@@ -34,6 +35,9 @@ final class OperandTracer {
     double scale = 1;
     int scales = 0;
     String parted = "";
+    // Where batch and heads become one axis above, and come apart below: the operand if that way up leads nowhere.
+    Node joining = null;
+    Traced below = null;
     while (true) {
       Node n = graph.producer(value);
       if (n == null || n.graph() != graph) {
@@ -49,15 +53,30 @@ final class OperandTracer {
       } else if (n.is("Transpose") && !axes.equals(Operand.BHND) && !axes.equals(Operand.BNHD) && permuted(n, axes) != null) {
         axes = permuted(n, axes);
         value = n.input(0);
-      } else if (n.is("Reshape") && regrouped(n, axes) != null) {
-        String apart = regrouped(n, axes);
-        parted = axes.startsWith("X") ? apart.substring(0, 2) : parted;
-        axes = apart;
+      } else if (n.is("Reshape") && joining == null && isJoined(n, axes)) {
+        joining = n;
+        below = traced(value, axes, scale, scales, "");
+        axes = "XDN";
+        value = n.input(0);
+      } else if (n.is("Reshape") && joining != null && axes.equals("XND")) {
+        if (!returns(n, joining)) {
+          break;
+        }
+        joining = null;
+        axes = Operand.BHND;
+        value = n.input(0);
+      } else if (n.is("Reshape") && joining == null && parted(n, axes) != null) {
+        parted = parted(n, axes).substring(0, 2);
+        axes = parted(n, axes);
         value = n.input(0);
       } else {
         break;
       }
     }
+    return joining != null ? below : traced(value, axes, scale, scales, parted);
+  }
+
+  private Traced traced(String value, String axes, double scale, int scales, String parted) {
     return new Traced(new Operand(value, axes, context.shapes.type(value)), scale, scales, parted);
   }
 
@@ -94,15 +113,25 @@ final class OperandTracer {
     return new String(before);
   }
 
-  /** Parts X into B and H upwards (H and B where heads were moved from beside the channels to the front), or joins them where the keys pass through three axes and back. */
-  private String regrouped(Node reshape, String axes) {
-    int rank = context.shapes.rank(reshape.input(0));
-    if (axes.startsWith("X") && rank == 4 && context.keepsLastTwo(reshape)) {
-      Node above = graph.producer(reshape.input(0));
-      long[] perm = above != null && above.is("Transpose") ? above.integers("perm") : null;
-      return (perm != null && perm.length == 4 && perm[0] == 2 ? "HB" : "BH") + axes.substring(1);
+  /** Parts X into B and H upwards, or H and B where heads were moved from beside the channels to the front; null if it does not. */
+  private String parted(Node reshape, String axes) {
+    if (!axes.startsWith("X") || context.shapes.rank(reshape.input(0)) != 4 || !context.keepsLastTwo(reshape)) {
+      return null;
     }
-    return axes.equals("BHDN") && rank == 3 && context.keepsLastTwo(reshape) ? "XDN" : null;
+    Node above = graph.producer(reshape.input(0));
+    long[] perm = above != null && above.is("Transpose") ? above.integers("perm") : null;
+    return (perm != null && perm.length == 4 && perm[0] == 2 ? "HB" : "BH") + axes.substring(1);
+  }
+
+  /** Whether a reshape gives keys that pass through three axes for their Transpose, as torch.export writes it, their batch and heads back. */
+  private boolean isJoined(Node reshape, String axes) {
+    return axes.equals("BHDN") && context.shapes.rank(reshape.input(0)) == 3 && context.keepsLastTwo(reshape);
+  }
+
+  /** Whether a reshape joins the batch and heads that another one gives back. It does not where it joins grouped heads with their copies. */
+  private boolean returns(Node reshape, Node joining) {
+    Dim heads = context.shapes.dim(joining.output(0), 1);
+    return context.shapes.rank(reshape.input(0)) == 4 && context.keepsLastTwo(reshape) && heads != null && heads.equals(context.shapes.dim(reshape.input(0), 1));
   }
 
   /** The product of scales that were applied before the heads were split, for the report: x keeps them. */

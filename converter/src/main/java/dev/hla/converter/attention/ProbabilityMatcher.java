@@ -3,10 +3,15 @@ package dev.hla.converter.attention;
 import dev.hla.converter.graph.Graph;
 import dev.hla.converter.graph.Node;
 import dev.hla.converter.wiring.Operand;
+import java.util.ArrayDeque;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Set;
 
 /** Reads downwards from a softmax: casts and guards against NaN, then the product with the values. */
 final class ProbabilityMatcher {
+  private static final int MOST_OF_SHAPE = 100;
+
   private final Context context;
   private final Graph graph;
   private final OperandTracer operands;
@@ -145,14 +150,34 @@ final class ProbabilityMatcher {
     return new Product(n, value, output(n.output(0), outputAxes, value.parted()), "");
   }
 
-  /** With batch and heads in one axis, the reshape that parts them again belongs to the site. */
+  /** With batch and heads in one axis, the reshape that parts them again belongs to the site, and what computes its sizes. */
   private Operand output(String value, String axes, String apart) {
     List<Node> readers = graph.consumers(value);
-    if (axes.equals("XND") && !graph.isOutput(value) && readers.size() == 1 && readers.get(0).is("Reshape")
-        && context.shapes.rank(readers.get(0).output(0)) == 4 && context.keepsLastTwo(readers.get(0))) {
-      String parted = readers.get(0).output(0);
+    Node reshape = readers.stream().filter(r -> r.is("Reshape") && r.input(0).equals(value)).findFirst().orElse(null);
+    if (axes.equals("XND") && !graph.isOutput(value) && reshape != null && context.shapes.rank(reshape.output(0)) == 4 && context.keepsLastTwo(reshape)
+        && readers.stream().allMatch(r -> r == reshape || (r.is("Shape") && serves(r, reshape)))) {
+      String parted = reshape.output(0);
       return new Operand(parted, (apart.isEmpty() ? "BH" : apart) + "ND", context.shapes.type(parted));
     }
     return new Operand(value, axes, context.shapes.type(value));
+  }
+
+  /** Whether all that comes of a node is the shape that a reshape takes. */
+  private boolean serves(Node n, Node reshape) {
+    Set<Node> seen = new HashSet<>();
+    ArrayDeque<Node> open = new ArrayDeque<>(List.of(n));
+    while (!open.isEmpty()) {
+      Node next = open.pop();
+      if (next == reshape || !seen.add(next)) {
+        continue;
+      }
+      for (String out : next.proto().getOutputList()) {
+        if (graph.isOutput(out) || seen.size() > MOST_OF_SHAPE) {
+          return false;
+        }
+        open.addAll(graph.consumers(out));
+      }
+    }
+    return true;
   }
 }

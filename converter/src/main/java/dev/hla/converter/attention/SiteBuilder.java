@@ -37,8 +37,8 @@ final class SiteBuilder {
     if (reason.isEmpty()) {
       reason = mask.kept();
     }
-    if (reason.isEmpty() && (q.axes().contains("X") || k.axes().contains("X") || v.axes().contains("X") || output.axes().contains("X"))) {
-      reason = "batch and heads are joined in one axis at " + q.value() + " and never apart above it; expected [B, H, N, d] somewhere";
+    if (reason.isEmpty()) {
+      reason = joined(List.of(q, k, v), output);
     }
     if (reason.isEmpty() && (h <= 0 || d <= 0)) {
       reason = "the " + (h <= 0 ? "number of heads" : "width of a head") + " of " + q.value() + " cannot be told from the file; expected a static size";
@@ -57,6 +57,17 @@ final class SiteBuilder {
     Kind kind = weight == null ? kinds.of(graph, q.value(), k.value(), v.value()) : kinds.ofStream(graph, q.value());
     return new WiredSite("", anchor.label(), form, kind, Math.max(0, h), Math.max(0, d), dim(q, 'N'), dim(k, 'N'), dim(q, 'B'), mask.kind(),
         total, v.type(), reason, wiring);
+  }
+
+  /** Where batch and heads share an axis and are nowhere apart; "" where they are. */
+  private static String joined(List<Operand> operands, Operand output) {
+    for (Operand o : operands) {
+      if (o.axes().contains("X")) {
+        return "batch and heads are joined in one axis at " + o.value() + " and never apart above it; expected [B, H, N, d] somewhere";
+      }
+    }
+    return output.axes().contains("X")
+        ? "batch and heads are joined in one axis at its output " + output.value() + ", and no Reshape alone parts them; expected [B, H, N, d] right below" : "";
   }
 
   /** Why products of the operands are not those of the same batch and heads in each; "" where they are, as far as sizes are known. */

@@ -330,4 +330,45 @@ class SoftmaxReasonsTest {
         .node("Transpose", List.of("features"), List.of("x"), TinyModel.ints("perm", 0, 2, 1)));
     assertEquals(Kind.SELF, AttentionFinder.find(model.model()).sites().get(0).kind());
   }
+
+  /** Keys that torch.export takes through three axes to transpose them. */
+  private static TinyModel returned(TinyModel m) {
+    return attended(softmax(m.input("q", 2, 4, 12, 8).input("v", 2, 4, 6, 8).integers("joined", -1, 6, 8).integers("apart", 2, 4, 8, 6)
+        .node("Reshape", List.of("k", "joined"), List.of("k3")).node("Transpose", List.of("k3"), List.of("flipped"), TinyModel.ints("perm", 0, 2, 1))
+        .node("Reshape", List.of("flipped", "apart"), List.of("kt")).node("MatMul", List.of("q", "kt"), List.of("s")), "s"), "p");
+  }
+
+  static Stream<Arguments> keys() {
+    return Stream.of(
+        Arguments.of("as they were before", new TinyModel().input("k", 2, 4, 6, 8), "k BHND"),
+        Arguments.of("moved there from tokens first, the batch inside",
+            new TinyModel().input("tokens", 6, 4, 2, 8).node("Transpose", List.of("tokens"), List.of("k"), TinyModel.ints("perm", 2, 1, 0, 3)), "k BHND"),
+        Arguments.of("copied for grouped heads", new TinyModel().input("pairs", 2, 2, 1, 6, 8).integers("copies", 2, 2, 2, 6, 8)
+            .node("Expand", List.of("pairs", "copies"), List.of("k")), "kt BHDN"),
+        Arguments.of("of other heads", new TinyModel().input("k", 4, 2, 6, 8), "kt BHDN"));
+  }
+
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("keys")
+  void ofThreeAxesComeBack(String name, TinyModel model, String key) {
+    WiredSite site = (WiredSite) AttentionFinder.find(returned(model).model()).sites().get(0);
+    assertEquals("", site.reason());
+    assertEquals(key, site.wiring().key().value() + " " + site.wiring().key().axes());
+  }
+
+  /** An output whose own size tells how batch and heads come apart, as in an export with dynamic sizes. */
+  @Test
+  void outputsMayComeApartBySizesOfTheirOwn() {
+    TinyModel model = new TinyModel().input("q4", 2, 4, 12, 8).input("kt4", 2, 4, 8, 12).input("v4", 2, 4, 12, 8)
+        .integers("tall", 8, 12, 8).integers("wide", 8, 8, 12).integers("lead", 2, 4).integers("one", 1).integers("three", 3)
+        .node("Reshape", List.of("q4", "tall"), List.of("q")).node("Reshape", List.of("kt4", "wide"), List.of("kt"))
+        .node("Reshape", List.of("v4", "tall"), List.of("v")).node("MatMul", List.of("q", "kt"), List.of("s"))
+        .node("Softmax", List.of("s"), List.of("p"), TinyModel.integer("axis", -1)).node("MatMul", List.of("p", "v"), List.of("y3"))
+        .node("Shape", List.of("y3"), List.of("size")).node("Slice", List.of("size", "one", "three"), List.of("tail"))
+        .node("Concat", List.of("lead", "tail"), List.of("apart"), TinyModel.integer("axis", 0)).node("Reshape", List.of("y3", "apart"), List.of("y"))
+        .output("y", 2, 4, 12, 8);
+    WiredSite site = (WiredSite) AttentionFinder.find(model.model()).sites().get(0);
+    assertEquals("", site.reason());
+    assertEquals("y BHND", site.wiring().output().value() + " " + site.wiring().output().axes());
+  }
 }
