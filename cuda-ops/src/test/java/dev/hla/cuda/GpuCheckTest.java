@@ -21,7 +21,7 @@ class GpuCheckTest {
   @Test
   @Execution(ExecutionMode.CONCURRENT)
   void whatWasMeasuredBeforeAHangIsReported() throws Exception {
-    NativeProcess ran = run("9.0", "40");
+    NativeProcess ran = run("9.0", "20");
     assertEquals(1, ran.exit(), ran.printed());
     String report = Files.readString(folder.resolve("reports/nvidia-test-1.json"));
     assertTrue(report.contains("\"device\": \"TEST\", \"copy_bytes_per_second\": 4e12,"), report);
@@ -30,7 +30,7 @@ class GpuCheckTest {
     assertTrue(report.contains("{\"by\": \"warp\"},\n    {\"by\": \"warpgroup\"}\n  ]"), report);
     assertTrue(report.contains("\"first_look\": \"9 runs, 0 failures\", \"warpgroups_first_look\": \"failed (1): an illegal memory access\""),
         report);
-    assertTrue(report.contains("\"checked\": \"not run: 40 seconds were over\""), report);
+    assertTrue(report.contains("\"checked\": \"not run: 20 seconds were over\""), report);
     assertTrue(report.contains("\"ended\": \"early"), report);
     assertTrue(Pattern.compile("^N1 +bfloat16 +warp +0\\.6000 .*\nN1 +bfloat16 +warpgroup +0\\.1000 \\* ", Pattern.MULTILINE)
         .matcher(ran.printed()).find(), ran.printed());
@@ -39,7 +39,7 @@ class GpuCheckTest {
   @Test
   @Execution(ExecutionMode.CONCURRENT)
   void anOldDeviceIsTold() throws Exception {
-    NativeProcess ran = run("7.5", "40");
+    NativeProcess ran = run("7.5", "20");
     assertEquals(3, ran.exit(), ran.printed());
     assertEquals("gpu-check: this GPU has compute capability 7.5, the kernels need 8.0\n", ran.printed());
   }
