@@ -49,10 +49,14 @@ final class QueryIndependence {
       return known;
     }
     Node n = graph.producer(value);
-    TensorProto constant = n == null ? (context.isDefault(value) ? null : graph.initializer(value)) : n.is("Constant") ? n.tensor("value") : null;
+    TensorProto constant = constant(n, value);
     boolean same = constant != null ? repeats(constant, axis) : n != null && isSame(n, rank, axis, steps - 1);
     proven.put(question, same);
     return same;
+  }
+
+  private TensorProto constant(Node n, String value) {
+    return n == null ? (context.isDefault(value) ? null : graph.initializer(value)) : n.is("Constant") ? n.tensor("value") : null;
   }
 
   private boolean isSame(Node n, int rank, int axis, int steps) {
@@ -144,6 +148,11 @@ final class QueryIndependence {
 
   private boolean isPosition(String value, int steps) {
     Node n = graph.producer(value);
+    TensorProto constant = constant(n, value);
+    if (constant != null) {
+      double[] numbers = TensorReader.numbers(constant, LARGEST_CONSTANT);
+      return numbers != null && Arrays.stream(numbers).allMatch(x -> x >= 0);
+    }
     return n != null && steps > 0 && switch (n.op()) {
       case "Range" -> context.shapes.scalar(n.input(0)) >= 0 && context.shapes.scalar(n.input(2)) > 0;
       case "Cast", "Identity", "Unsqueeze", "Squeeze", "Reshape", "Expand", "Slice", "Tile" -> isPosition(n.input(0), steps - 1);

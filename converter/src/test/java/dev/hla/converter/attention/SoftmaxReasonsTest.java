@@ -140,7 +140,8 @@ class SoftmaxReasonsTest {
   /** A mask that is computed, by the last of a few nodes: its operator and inputs, its output its own name. */
   private static TinyModel computed(String... nodes) {
     TinyModel m = scores().input("batch", 2, 1, 6).integers("rows3", 2, 12, 6).integers("each", 2, 1, 12, 6).integers("five", 1, 2, 1, 1, 6).integers("times", 1, 1, 12, 1).integers("thrice", 1, 1, 12, 3)
-        .integers("nought", 0).integers("unit", 1).integers("twelve", 12).integers("last", 1).integers("first", 0).input("square", 6, 12);
+        .integers("nought", 0).integers("unit", 1).integers("twelve", 12).integers("last", 1).integers("positions", 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11)
+        .integers("column", 12, 1).input("square", 6, 12);
     String mask = "";
     for (String node : nodes) {
       List<String> words = List.of(node.split(" "));
@@ -182,6 +183,8 @@ class SoftmaxReasonsTest {
         Arguments.of("a mask tiled along the keys", computed("Tile thirds thrice"), MaskKind.KEY, 1.0, ""),
         Arguments.of("a mask computed where it is expanded", computed("Expand m each", "Sub one expand"), MaskKind.KEY, 1.0, ""),
         Arguments.of("a mask that meets a condition of every query", computed("Range nought twelve unit", "Unsqueeze range last", "GreaterOrEqual unsqueeze nought",
+            "And greaterorequal m", "Where and zero low"), MaskKind.KEY, 1.0, ""),
+        Arguments.of("a mask that meets a condition of every position in the file", computed("Reshape positions column", "GreaterOrEqual reshape nought",
             "And greaterorequal m", "Where and zero low"), MaskKind.KEY, 1.0, ""),
         Arguments.of("a mask that meets a condition of some queries", computed("Range nought twelve unit", "Unsqueeze range last", "GreaterOrEqual unsqueeze unit",
             "And greaterorequal m", "Where and zero low"), MaskKind.FULL, 1.0, depends),
