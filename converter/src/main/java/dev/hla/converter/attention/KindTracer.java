@@ -24,10 +24,20 @@ final class KindTracer {
     Set<String> q = sources(graph, query);
     Set<String> k = sources(graph, key);
     Set<String> v = sources(graph, value);
+    if (q.equals(k) && isPlaced(graph, q, v)) {
+      return ofStream(graph, v.iterator().next());
+    }
     if (v.isEmpty() || !q.containsAll(v) || !k.containsAll(v)) {
       return Kind.CROSS;
     }
     return v.size() > 1 ? Kind.JOINT : ofStream(graph, v.iterator().next());
+  }
+
+  /** Whether query and key read the sum of what the value reads and of something else: its tokens with their positions, as in DETR. */
+  private static boolean isPlaced(Graph graph, Set<String> places, Set<String> tokens) {
+    Node sum = places.size() == 1 && tokens.size() == 1 ? graph.producer(places.iterator().next()) : null;
+    String read = tokens.isEmpty() ? "" : tokens.iterator().next();
+    return sum != null && sum.is("Add") && (plain(graph, sum.input(0)).equals(read) || plain(graph, sum.input(1)).equals(read));
   }
 
   /** The kind of an attention whose query, key and value are all projected from one tensor. */

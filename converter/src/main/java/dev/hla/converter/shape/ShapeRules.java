@@ -67,6 +67,8 @@ final class ShapeRules {
       // Blocks of channels, as ONNX Runtime's layout optimiser leaves them for one processor, and back.
       case "com.microsoft.nchwc.ReorderInput" -> in(n, 0);
       case "com.microsoft.nchwc.ReorderOutput" -> n.integer("channels_last", 0) != 0 ? null : along(in(n, 0), 1, Dim.of(n.integer("channels", 0)));
+      case "MaxPool", "AveragePool", "LpPool", "com.microsoft.nchwc.MaxPool", "com.microsoft.nchwc.AveragePool" -> pool(n);
+      case "Resize" -> resized(n);
       case "Pad" -> pad(n);
       case "ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceL2", "ReduceL1", "ReduceSumSquare",
           "ReduceLogSumExp", "ReduceLogSum", "ArgMax", "ArgMin" -> reduce(n);
@@ -507,17 +509,40 @@ final class ShapeRules {
   private List<Dim> conv(Node n) {
     List<Dim> x = in(n, 0);
     List<Dim> w = in(n, 1);
-    if (x == null || w == null || x.size() != w.size() || x.size() < 3) {
-      return null;
-    }
+    return x == null || w == null || x.size() != w.size() || x.size() < 3 ? null : windows(n, x, w.get(0), w.subList(2, w.size()));
+  }
+
+  private List<Dim> pool(Node n) {
+    List<Dim> x = in(n, 0);
+    long[] kernel = n.integers("kernel_shape");
+    boolean whole = x != null && kernel != null && x.size() == kernel.length + 2;
+    return !whole ? null : n.integer("ceil_mode", 0) != 0 ? opened(n, x) : windows(n, x, x.get(1), dims(kernel));
+  }
+
+  private List<Dim> resized(Node n) {
+    List<Dim> x = in(n, 0);
+    List<Dim> sizes = n.has(3) ? shapes.integers(n.input(3)) : null;
+    return x == null ? null : sizes != null && sizes.size() == x.size() && !sizes.contains(null) ? sizes : x.size() < 3 ? unnamed(n, x.size()) : opened(n, x);
+  }
+
+  /** Batch and channels as they are, and places whose number is not followed. */
+  private static List<Dim> opened(Node n, List<Dim> x) {
+    List<Dim> out = new ArrayList<>(unnamed(n, x.size()));
+    out.set(0, x.get(0));
+    out.set(1, x.get(1));
+    return out;
+  }
+
+  /** What a kernel gives that moves over the axes behind batch and channels. */
+  private static List<Dim> windows(Node n, List<Dim> x, Dim channels, List<Dim> kernel) {
     long[] strides = n.integers("strides");
     long[] pads = n.integers("pads");
     long[] dilations = n.integers("dilations");
-    List<Dim> out = new ArrayList<>(List.of(x.get(0), w.get(0)));
+    List<Dim> out = new ArrayList<>(List.of(x.get(0), channels));
     int spatial = x.size() - 2;
     boolean automatic = !n.string("auto_pad", "NOTSET").equals("NOTSET");
     for (int i = 0; i < spatial; i++) {
-      Dim k = w.get(i + 2);
+      Dim k = kernel.get(i);
       if (automatic || !k.isStatic()) {
         out.add(Dim.unnamed(n.output(0) + "." + (i + 2)));
         continue;

@@ -12,6 +12,7 @@ import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** Nodes around a softmax that make it more than attention, or that do not: what is found, and why it is kept. */
@@ -307,6 +308,11 @@ class SoftmaxReasonsTest {
             .node("GatherElements", List.of("table", "which"), List.of("x")))),
         Arguments.of("parts gathered from a table", split(new TinyModel().input("table", 9, 32).input("which", 2, 6, 1)
             .node("GatherND", List.of("table", "which"), List.of("x")))),
+        Arguments.of("pooled features", split(new TinyModel().input("image", 2, 32, 4, 6).integers("grid", 0, 6, -1)
+            .node("MaxPool", List.of("image"), List.of("pooled"), TinyModel.ints("kernel_shape", 2, 2), TinyModel.ints("strides", 2, 2))
+            .node("Reshape", List.of("pooled", "grid"), List.of("x")))),
+        Arguments.of("resized features", split(new TinyModel().input("image", 2, 32, 4, 6).integers("grid", 0, 6, -1).integers("sizes", 2, 32, 2, 3)
+            .node("Resize", List.of("image", "", "", "sizes"), List.of("small")).node("Reshape", List.of("small", "grid"), List.of("x")))),
         Arguments.of("noise", split(new TinyModel().input("like", 2, 6, 32).node("RandomNormalLike", List.of("like"), List.of("noise"))
             .node("Add", List.of("noise", "like"), List.of("x")))),
         Arguments.of("patches in blocks of channels", split(new TinyModel().input("image", 2, 3, 4, 6).weight("patch", 32, 3, 2, 2)
@@ -373,5 +379,20 @@ class SoftmaxReasonsTest {
     WiredSite site = (WiredSite) AttentionFinder.find(model.model()).sites().get(0);
     assertEquals("", site.reason());
     assertEquals("y BHND", site.wiring().output().value() + " " + site.wiring().output().axes());
+  }
+
+  /** Query and key read tokens with their positions, the value the tokens: one stream. A key of other tokens stays another. */
+  @ParameterizedTest
+  @CsvSource({"placed, x, SELF", "other, x, CROSS", "placed, z, CROSS"})
+  void positionsAreNoStream(String key, String value, Kind kind) {
+    TinyModel model = new TinyModel().input("x", 2, 6, 32).input("z", 2, 6, 32).weight("places", 1, 6, 32).integers("split", 2, 6, 4, 8)
+        .node("Add", List.of("x", "places"), List.of("placed")).node("Add", List.of("z", "places"), List.of("other"));
+    for (String o : List.of("q", "k", "v")) {
+      model.weight("w" + o, 32, 32).node("MatMul", List.of(o.equals("q") ? "placed" : o.equals("k") ? key : value, "w" + o), List.of("p" + o))
+          .node("Reshape", List.of("p" + o, "split"), List.of("s" + o))
+          .node("Transpose", List.of("s" + o), List.of(o), o.equals("k") ? TinyModel.ints("perm", 0, 2, 3, 1) : TinyModel.ints("perm", 0, 2, 1, 3));
+    }
+    model.node("MatMul", List.of("q", "k"), List.of("s"));
+    assertEquals(kind, AttentionFinder.find(softmax(model, "s").node("MatMul", List.of("p", "v"), List.of("y")).output("y").model()).sites().get(0).kind());
   }
 }
