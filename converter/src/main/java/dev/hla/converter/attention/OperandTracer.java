@@ -4,12 +4,15 @@ import dev.hla.converter.Dim;
 import dev.hla.converter.graph.Graph;
 import dev.hla.converter.graph.Node;
 import dev.hla.converter.wiring.Operand;
+import java.util.Arrays;
 
 /**
  * Follows an operand of a product upwards, through scales, casts of precision and changes of layout, to the tensor that
  * the model really attends with.
  */
 final class OperandTracer {
+  private static final long[] BATCH_MOVED = {1, 0, 2};
+
   private final Context context;
   private final Graph graph;
 
@@ -24,8 +27,9 @@ final class OperandTracer {
    * @param scale of all scales together; NaN where one is no number in the file
    * @param scales how many
    * @param parted the order in which batch and heads were joined in one axis and are apart again: BH or HB; else ""
+   * @param heads how many heads its last axis holds, where it is in the layout of its projection; else 0
    */
-  record Traced(Operand operand, double scale, int scales, String parted) {}
+  record Traced(Operand operand, double scale, int scales, String parted, long heads) {}
 
   /**
    * @param axes the axes of value as the product sees them
@@ -55,7 +59,7 @@ final class OperandTracer {
         value = n.input(0);
       } else if (n.is("Reshape") && joining == null && isJoined(n, axes)) {
         joining = n;
-        below = traced(value, axes, scale, scales, "");
+        below = traced(value, axes, scale, scales, "", 0);
         axes = "XDN";
         value = n.input(0);
       } else if (n.is("Reshape") && joining != null && axes.equals("XND")) {
@@ -69,15 +73,33 @@ final class OperandTracer {
         parted = parted(n, axes).substring(0, 2);
         axes = parted(n, axes);
         value = n.input(0);
+      } else if (n.is("Reshape") && axes.equals("NXD") && headsOfChannels(n) > 0) {
+        return projected(n, scale, scales);
       } else {
         break;
       }
     }
-    return joining != null ? below : traced(value, axes, scale, scales, parted);
+    return joining != null ? below : traced(value, axes, scale, scales, parted, 0);
   }
 
-  private Traced traced(String value, String axes, double scale, int scales, String parted) {
-    return new Traced(new Operand(value, axes, context.shapes.type(value)), scale, scales, parted);
+  private Traced traced(String value, String axes, double scale, int scales, String parted, long heads) {
+    return new Traced(new Operand(value, axes, context.shapes.type(value)), scale, scales, parted, heads);
+  }
+
+  /** For a reshape from [N, B, H*d] to [N, B*H, d], as torch.nn.MultiheadAttention splits heads: how many there are; else 0. */
+  private long headsOfChannels(Node reshape) {
+    Dim channels = context.shapes.dim(reshape.input(0), -1);
+    Dim width = context.shapes.dim(reshape.output(0), -1);
+    Dim tokens = context.shapes.dim(reshape.input(0), 0);
+    boolean known = context.shapes.rank(reshape.input(0)) == 3 && channels.isStatic() && width != null && width.isStatic() && width.value() > 0;
+    return known && tokens.equals(context.shapes.dim(reshape.output(0), 0)) && channels.value() % width.value() == 0 ? channels.value() / width.value() : 0;
+  }
+
+  /** The projection whose channels a reshape makes heads beside the batch, with the batch first if a Transpose above moved it. */
+  private Traced projected(Node reshape, double scale, int scales) {
+    Node above = graph.producer(reshape.input(0));
+    boolean moved = above != null && above.graph() == graph && above.is("Transpose") && Arrays.equals(above.integers("perm"), BATCH_MOVED);
+    return traced(moved ? above.input(0) : reshape.input(0), moved ? Operand.PACKED : "NBC", scale, scales, "BH", headsOfChannels(reshape));
   }
 
   private static boolean isReal(int type) {

@@ -32,13 +32,13 @@ final class SiteBuilder {
     long h = heads > 0 ? heads : known(dim(q, 'H'), dim(k, 'H'), dim(v, 'H'));
     long kvh = kvHeads > 0 ? kvHeads : Math.max(known(dim(k, 'H')), known(dim(v, 'H')));
     kvh = kvh > 0 ? kvh : h;
-    long d = q.axes().equals(Operand.PACKED) ? over(dim(q, 'C'), h) : known(dim(q, 'D'), dim(k, 'D'));
+    long d = q.axes().contains("C") ? over(dim(q, 'C'), h) : known(dim(q, 'D'), dim(k, 'D'));
     String reason = blocked;
     if (reason.isEmpty()) {
       reason = mask.kept();
     }
     if (reason.isEmpty()) {
-      reason = joined(List.of(q, k, v), output);
+      reason = joined(List.of(q, k, v));
     }
     if (reason.isEmpty() && (h <= 0 || d <= 0)) {
       reason = "the " + (h <= 0 ? "number of heads" : "width of a head") + " of " + q.value() + " cannot be told from the file; expected a static size";
@@ -59,15 +59,14 @@ final class SiteBuilder {
         total, v.type(), reason, wiring);
   }
 
-  /** Where batch and heads share an axis and are nowhere apart; "" where they are. */
-  private static String joined(List<Operand> operands, Operand output) {
+  /** Where batch and heads of an operand share an axis and are nowhere apart; "" where they are. */
+  private static String joined(List<Operand> operands) {
     for (Operand o : operands) {
       if (o.axes().contains("X")) {
         return "batch and heads are joined in one axis at " + o.value() + " and never apart above it; expected [B, H, N, d] somewhere";
       }
     }
-    return output.axes().contains("X")
-        ? "batch and heads are joined in one axis at its output " + output.value() + ", and no Reshape alone parts them; expected [B, H, N, d] right below" : "";
+    return "";
   }
 
   /** Why products of the operands are not those of the same batch and heads in each; "" where they are, as far as sizes are known. */

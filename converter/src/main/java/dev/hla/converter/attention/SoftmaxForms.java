@@ -81,6 +81,8 @@ final class SoftmaxForms {
         : !orders.stream().allMatch("HB"::equals) ? "query, key and value join batch and heads in one axis in different orders; expected one order"
         : mask.operand() != null && mask.operand().axes().length() > 2
             ? "heads come before the batch where " + scores.query().operand().value() + " joins them, which leaves the axes of its mask open; expected one of keys alone"
+        : product.output().axes().contains("X")
+            ? "heads come before the batch in one axis of its output " + product.output().value() + ", which nothing parts; expected a Reshape to four axes"
         : "";
   }
 
@@ -102,7 +104,8 @@ final class SoftmaxForms {
         : context.shapes.rank(scores.product().output(0)) == 3 ? "merged"
         : !scores.product().is("MatMul") ? "optimised"
         : scores.scalesOnOperands() >= 2 ? "sdpa" : "manual";
-    return builder.build(anchor, named, scores.query().operand(), scores.key().operand(), product.value().operand(), product.output(), mask, scores.scale(), total, 0, 0, null,
+    long heads = Math.max(product.value().heads(), Math.max(scores.query().heads(), scores.key().heads()));
+    return builder.build(anchor, named, scores.query().operand(), scores.key().operand(), product.value().operand(), product.output(), mask, scores.scale(), total, heads, 0, null,
         null, product.kept().isEmpty() ? headsFirst(scores, product, mask) : product.kept());
   }
 }

@@ -199,9 +199,12 @@ final class SiteRewriter {
     Operand own = takenOut(operand, side);
     String value = own.value();
     String axes = own.axes();
-    if (axes.equals(Operand.PACKED)) {
+    if (axes.endsWith("C")) {
       value = out.reshape(value, side + "_heads", 0, 0, heads, -1);
-      axes = Operand.BNHD;
+      axes = axes.replace("C", "HD");
+    } else if (axes.contains("X")) {
+      value = out.reshape(out.transpose(value, axes, "NDX", side + "_joined_last"), side + "_apart", 0, 0, -1, heads);
+      axes = "NDBH";
     }
     if (!axes.equals(Operand.BHND)) {
       value = out.transpose(value, axes, Operand.BHND, side + "_heads_first");
@@ -334,7 +337,8 @@ final class SiteRewriter {
   /** From [B, H, N, dv] to the layout and type that the rest of the graph reads, under the original's name. */
   private void deliver(String output, Operand result) {
     boolean packed = result.axes().equals(Operand.PACKED);
-    String axes = packed ? Operand.BNHD : result.axes();
+    boolean joined = result.axes().contains("X");
+    String axes = packed ? Operand.BNHD : joined ? "NDBH" : result.axes();
     String value = output;
     boolean cast = result.type() != 0 && result.type() != type;
     if (cast) {
@@ -345,6 +349,9 @@ final class SiteRewriter {
     }
     if (packed) {
       out.reshape(value, "output_packed", 0, 0, -1);
+    } else if (joined) {
+      // Batch and heads last, so that a reshape joins them without being told how many channels there are.
+      out.transpose(out.reshape(value, "output_joined", 0, 0, -1), "NDX", result.axes(), "output_joined_first");
     }
     NodeProto last = out.nodes().get(out.nodes().size() - 1);
     out.replaceLast(last.toBuilder().setOutput(0, result.value()).build());

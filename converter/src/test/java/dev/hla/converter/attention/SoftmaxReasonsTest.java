@@ -242,6 +242,8 @@ class SoftmaxReasonsTest {
         Arguments.of("heads first, and a mask of keys", merged(true, "keys"), ""),
         Arguments.of("heads first, and a mask with a batch", merged(true, "m"),
             "heads come before the batch where q4 joins them, which leaves the axes of its mask open; expected one of keys alone"),
+        Arguments.of("heads first, read where they are joined", merged(true).output("y3"),
+            "heads come before the batch in one axis of its output y3, which nothing parts; expected a Reshape to four axes"),
         Arguments.of("heads first in query and key alone", merged(false), "query, key and value join batch and heads in one axis in different orders; expected one order"));
   }
 
@@ -394,5 +396,32 @@ class SoftmaxReasonsTest {
     }
     model.node("MatMul", List.of("q", "k"), List.of("s"));
     assertEquals(kind, AttentionFinder.find(softmax(model, "s").node("MatMul", List.of("p", "v"), List.of("y")).output("y").model()).sites().get(0).kind());
+  }
+
+  static Stream<Arguments> splits() {
+    return Stream.of(Arguments.of(true, "BNC"), Arguments.of(false, "NBC"));
+  }
+
+  /** Heads split beside the batch, and never apart from it, as torch.nn.MultiheadAttention does where weights may be wanted. */
+  @ParameterizedTest(name = "{1}")
+  @MethodSource("splits")
+  void besideTheBatchAreThoseOfTheChannels(boolean batchFirst, String layout) {
+    TinyModel model = new TinyModel().integers("split", 6, -1, 8);
+    for (String o : List.of("q", "k", "v")) {
+      if (batchFirst) {
+        model.input(o, 2, 6, 32).node("Transpose", List.of(o), List.of(o + "0"), TinyModel.ints("perm", 1, 0, 2));
+      } else {
+        model.input(o + "0", 6, 2, 32);
+      }
+      model.node("Reshape", List.of(o + "0", "split"), List.of(o + "1"))
+          .node("Transpose", List.of(o + "1"), List.of(o + "2"), o.equals("k") ? TinyModel.ints("perm", 1, 2, 0) : TinyModel.ints("perm", 1, 0, 2));
+    }
+    model.node("MatMul", List.of("q2", "k2"), List.of("s")).node("Softmax", List.of("s"), List.of("p"), TinyModel.integer("axis", -1))
+        .node("MatMul", List.of("p", "v2"), List.of("y")).output("y", 8, 6, 8);
+    WiredSite site = (WiredSite) AttentionFinder.find(model.model()).sites().get(0);
+    assertEquals("", site.reason());
+    assertEquals("4 heads of 8, batch 2, 6 tokens", site.heads() + " heads of " + site.headDim() + ", batch " + site.batch() + ", " + site.keyTokens() + " tokens");
+    assertEquals(List.of(layout, layout, layout, "XND"),
+        Stream.of(site.wiring().query(), site.wiring().key(), site.wiring().value(), site.wiring().output()).map(o -> o.axes()).toList());
   }
 }
