@@ -118,13 +118,18 @@ final class Context {
     return true;
   }
 
-  /** Refuses a product of com.microsoft that takes its operands with the batch axes inside. */
-  static void requireBatchFirst(Node product) throws NoMatch {
-    for (String attribute : new String[] {"transBatchA", "transBatchB"}) {
-      if (product.integer(attribute, 0) != 0) {
-        throw new NoMatch(product + " moves batch axes itself (" + attribute + "); expected operands with batch and heads first");
-      }
-    }
+  /**
+   * The axes of an operand of a product as they lie in the graph. A fused product of com.microsoft may take the first of the
+   * last two axes before those of the batch, and may transpose the two.
+   *
+   * @param input 0 or 1
+   * @param lead of batch and heads
+   * @param last the two that the product sees after them
+   */
+  static String axes(Node product, int input, String lead, String last) {
+    String side = input == 0 ? "A" : "B";
+    String own = product.integer("trans" + side, 0) != 0 ? new StringBuilder(last).reverse().toString() : last;
+    return product.integer("transBatch" + side, 0) != 0 ? own.charAt(0) + lead + own.charAt(1) : lead + own;
   }
 
   /** The name of the producing node, or what the value is where no node produces it. */

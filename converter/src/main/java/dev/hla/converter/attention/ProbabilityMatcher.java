@@ -105,15 +105,14 @@ final class ProbabilityMatcher {
   }
 
   private Product product(Node n, String probabilities, String axes) throws NoMatch {
-    if (!n.input(0).equals(probabilities) || n.input(1).equals(probabilities) || n.integer("transA", 0) != 0) {
+    if (!n.input(0).equals(probabilities) || n.input(1).equals(probabilities) || n.integer("transA", 0) != 0 || n.integer("transBatchA", 0) != 0) {
       throw new NoMatch(n + " has the probabilities as its second operand or transposed; expected probabilities times values");
     }
-    Context.requireBatchFirst(n);
     String lead = lead(n, axes);
     if (n.real("alpha", 1) != 1) {
       throw new NoMatch(n + " scales the attention output; expected alpha 1");
     }
-    OperandTracer.Traced v = operands.trace(n.input(1), lead + (n.integer("transB", 0) != 0 ? "DN" : "ND"), false);
+    OperandTracer.Traced v = operands.trace(n.input(1), Context.axes(n, 1, lead, "ND"), false);
     return new Product(n, v, output(n.output(0), lead + "ND", v.parted()), "");
   }
 

@@ -127,16 +127,13 @@ final class ScoreMatcher {
 
   private Scores product(Node n) throws NoMatch {
     requireActivations(n);
-    Context.requireBatchFirst(n);
     int rank = Math.max(context.shapes.rank(n.input(0)), context.shapes.rank(n.input(1)));
     if (rank != 4 && rank != 3) {
       throw new NoMatch(n + (rank < 0 ? " multiplies tensors of unknown rank" : " multiplies tensors of rank " + rank)
           + "; expected [B, H, N, d] or [B*H, N, d]");
     }
     String lead = rank == 4 ? "BH" : "X";
-    boolean queryFlipped = n.integer("transA", 0) != 0;
-    boolean keyFlipped = n.integer("transB", 0) != 0;
-    return scores(n, 0, lead + (queryFlipped ? "DN" : "ND"), lead + (keyFlipped ? "ND" : "DN"), lead + "NM", n.real("alpha", 1));
+    return scores(n, 0, Context.axes(n, 0, lead, "ND"), Context.axes(n, 1, lead, "DN"), lead + "NM", n.real("alpha", 1));
   }
 
   private void requireActivations(Node n) throws NoMatch {

@@ -150,6 +150,8 @@ final class ShapeRules {
     if (a == null || b == null || a.isEmpty() || b.isEmpty()) {
       return null;
     }
+    a = n.integer("transBatchA", 0) != 0 ? batchFirst(a) : a;
+    b = n.integer("transBatchB", 0) != 0 ? batchFirst(b) : b;
     a = n.integer("transA", 0) != 0 ? swapped(a) : a;
     b = n.integer("transB", 0) != 0 ? swapped(b) : b;
     boolean rowless = a.size() == 1;
@@ -162,6 +164,17 @@ final class ShapeRules {
     if (!columnless) {
       out.add(b.get(b.size() - 1));
     }
+    return out;
+  }
+
+  /** The operand of a fused product that has one of its last two axes before the batch axes. */
+  private static List<Dim> batchFirst(List<Dim> d) {
+    if (d.size() < 3) {
+      return d;
+    }
+    List<Dim> out = new ArrayList<>(d.subList(1, d.size() - 1));
+    out.add(d.get(0));
+    out.add(d.get(d.size() - 1));
     return out;
   }
 

@@ -110,10 +110,8 @@ class SoftmaxReasonsTest {
         Arguments.of("a sum over heads and keys", decomposed(1, 3), "ReduceSum /sum/ReduceSum does not reduce the last axis alone; expected the keys' axis with keepdims"),
         Arguments.of("a mask of five axes", computed("Reshape m five"), "a mask gives its scores 5 axes; expected 4, as they have without it"),
         Arguments.of("fused products", fused(""), ""),
-        Arguments.of("a fused product of tokens first", fused("transBatchA"),
-            "com.microsoft.FusedMatMul /s/FusedMatMul moves batch axes itself (transBatchA); expected operands with batch and heads first"),
-        Arguments.of("a fused product of keys first", fused("transBatchB"),
-            "com.microsoft.FusedMatMul /s/FusedMatMul moves batch axes itself (transBatchB); expected operands with batch and heads first"),
+        Arguments.of("a fused product of tokens first", fused("transBatchA"), ""),
+        Arguments.of("a fused product of keys first", fused("transBatchB"), ""),
         Arguments.of("an einsum", einsum("bqhd,bkhd->bhqk", "bhqk,bkhd->bqhd"), ""),
         Arguments.of("an einsum of key and query", einsum("bkhd,bqhd->bhqk", "bhqk,bkhd->bqhd"), ""),
         Arguments.of("an einsum with heads before the batch", einsum("bqhd,bkhd->hbqk", "hbqk,bkhd->bqhd"),
@@ -423,5 +421,26 @@ class SoftmaxReasonsTest {
     assertEquals("4 heads of 8, batch 2, 6 tokens", site.heads() + " heads of " + site.headDim() + ", batch " + site.batch() + ", " + site.keyTokens() + " tokens");
     assertEquals(List.of(layout, layout, layout, "XND"),
         Stream.of(site.wiring().query(), site.wiring().key(), site.wiring().value(), site.wiring().output()).map(o -> o.axes()).toList());
+  }
+
+  /** As ONNX Runtime's optimiser writes products of torch.nn.MultiheadAttention: it takes the Transposes into them. */
+  @Test
+  void fusedProductsMayTakeTokensFirst() {
+    AttributeProto[] both = {TinyModel.integer("transBatchA", 1), TinyModel.integer("transBatchB", 1), TinyModel.integer("transB", 1)};
+    TinyModel model = new TinyModel().input("q", 12, 2, 4, 8).input("k", 6, 2, 4, 8).input("v", 6, 2, 4, 8)
+        .node("com.microsoft.FusedMatMul", List.of("q", "k"), List.of("s"), both).node("Softmax", List.of("s"), List.of("p"), TinyModel.integer("axis", -1))
+        .node("com.microsoft.FusedMatMul", List.of("p", "v"), List.of("y"), TinyModel.integer("transBatchB", 1)).output("y", 2, 4, 12, 8);
+    WiredSite site = (WiredSite) AttentionFinder.find(model.model()).sites().get(0);
+    assertEquals("", site.reason());
+    assertEquals("4 heads, batch 2, 12 and 6 tokens", site.heads() + " heads, batch " + site.batch() + ", " + site.queryTokens() + " and " + site.keyTokens() + " tokens");
+    assertEquals(List.of("NBHD", "NBHD", "NBHD", "BHND"),
+        Stream.of(site.wiring().query(), site.wiring().key(), site.wiring().value(), site.wiring().output()).map(o -> o.axes()).toList());
+  }
+
+  @Test
+  void probabilitiesHaveTheBatchFirst() {
+    TinyModel model = softmax(scores(), "s").node("com.microsoft.FusedMatMul", List.of("p", "v"), List.of("y"), TinyModel.integer("transBatchA", 1)).output("y");
+    assertEquals(List.of("com.microsoft.FusedMatMul /y/FusedMatMul has the probabilities as its second operand or transposed; expected probabilities times values"),
+        AttentionFinder.find(model.model()).notAttention().stream().map(NotAttention::reason).toList());
   }
 }
