@@ -63,6 +63,9 @@ final class BenchMapsCommand extends Verb {
 
   @Override
   int execute() throws Exception {
+    if (families.isEmpty()) {
+      throw wrongUsage("--maps names no family; write for example '8^2,1;16,16'");
+    }
     OnnxModel source = OnnxModel.load(existing(model));
     List<AttentionSite> chosen = sites.choose(source, families.get(0).spec()).choices().stream().map(Choice::site).toList();
     Path folder = work != null ? work : WorkFolder.temporary();

@@ -31,7 +31,7 @@ class OptionValuesTest {
       "plan MODEL -o OUT --max-error NaN", "plan MODEL -o OUT --speedup NaN", "plan MODEL -o OUT --speedup 0", "plan MODEL -o OUT --convert 1 --seconds NaN",
       "plan MODEL -o OUT --convert 1 --steps -1", "plan MODEL -o OUT --convert 1 --refine -1", "plan MODEL -o OUT --convert 1 --choice 0,1",
       "distill MODEL -o OUT --samples 0", "distill MODEL -o OUT --held-out 0", "distill MODEL -o OUT --steps -1", "distill MODEL -o OUT --refine -1",
-      "distill MODEL -o OUT --ranks 8:none", "bench maps MODEL --maps 8;16^9", "bench maps MODEL --steps -1",
+      "distill MODEL -o OUT --ranks 8:none", "bench maps MODEL --maps 8;16^9", "bench maps MODEL --maps ;", "bench maps MODEL --steps -1",
       "report MODEL --maps MAPS -o OUT --clips 0", "report MODEL --maps MAPS -o OUT --steps 0",
       "convert MODEL --maps MAPS -o OUT --min-tokens -1", "convert MODEL --maps MAPS -o OUT --kind selfish",
       "convert MODEL --unfitted -o OUT --ranks 0,1", "convert MODEL --unfitted -o OUT --ranks ,,", "convert MODEL --unfitted -o OUT --ranks 16^9",

@@ -87,12 +87,14 @@ public interface Prompts {
   static Prompts of(Path file) throws IOException {
     List<Prompt> embeddings = Npz.readAll(file).entrySet().stream().map(e -> new Prompt(e.getKey(), e.getValue())).toList();
     if (embeddings.isEmpty() || embeddings.stream().anyMatch(e -> e.embedding().rank() != 2)) {
-      throw new HlaException(file + ": embeddings of prompts are wanted, one array [tokens, width] each; it has " + embeddings);
+      throw new HlaException(file + ": embeddings of prompts are wanted, one array [tokens, width] each; it has "
+          + embeddings.stream().map(e -> e.text() + " " + e.embedding()).toList());
     }
+    String identity = "embeddings " + file.getFileName() + ":" + Long.toHexString(Npz.checksum(file));
     return new Prompts() {
       @Override
       public String identity() {
-        return "embeddings " + file.getFileName() + ":" + file.toFile().length();
+        return identity;
       }
 
       @Override
