@@ -7,10 +7,12 @@ import dev.hla.runtime.Vocabulary;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.stream.Collectors;
 
 /** Random prompts: one word of each kind of a vocabulary, or one of the embeddings of a file. */
 public interface Prompts {
@@ -47,7 +49,12 @@ public interface Prompts {
     return new Prompts() {
       @Override
       public String identity() {
-        return "vocabulary " + groups;
+        Prompt first = new Prompt(groups.values().stream().map(group -> group.get(0)).collect(Collectors.joining(" ")), null);
+        int numbers = Arrays.hashCode(vocabulary.embed(first.text()).floats());
+        for (Tensor other : exchanges(first).values()) {
+          numbers = numbers * 31 + Arrays.hashCode(other.floats());
+        }
+        return "vocabulary " + groups + " " + Integer.toHexString(numbers);
       }
 
       @Override

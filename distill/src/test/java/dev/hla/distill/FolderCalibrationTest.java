@@ -64,18 +64,6 @@ class FolderCalibrationTest {
   }
 
   @Test
-  void embeddingsOfTheSameLengthAreOtherPrompts() throws IOException {
-    Path file = folder.resolve("a.npz");
-    write("a.npz", Map.of("red", Tensor.of(new float[] {1, 2}, 1, 2)));
-    String first = Prompts.of(file).identity();
-    assertEquals(first, Prompts.of(file).identity());
-    write("a.npz", Map.of("red", Tensor.of(new float[] {1, 3}, 1, 2)));
-    assertNotEquals(first, Prompts.of(file).identity());
-    write("a.npz", Map.of("red", numbers(1)));
-    assertMessage("one array [tokens, width] each; it has [red float32[1]]", () -> Prompts.of(file));
-  }
-
-  @Test
   void numbersAreWanted() throws IOException {
     for (float wrong : new float[] {Float.NaN, Float.POSITIVE_INFINITY}) {
       write("a.npz", Map.of("x", numbers(1, 2, wrong)));
