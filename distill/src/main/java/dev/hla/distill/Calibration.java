@@ -32,6 +32,13 @@ public interface Calibration extends AutoCloseable {
   }
 
   /**
+   * Looks at the first inputs before any work, where what is wrong with them would come out only in its midst.
+   *
+   * @throws dev.hla.converter.HlaException where some cannot be read
+   */
+  default void check(int sets) {}
+
+  /**
    * Inputs like number {@code index}, with what can be varied drawn anew; the same inputs where nothing can.
    *
    * @param random what to draw from

@@ -60,6 +60,10 @@ public final class Capture implements AutoCloseable {
     if (folder.size() >= samples) {
       return;
     }
+    if (folder.size() == 0) {
+      // A mended file makes other inputs, for which what was captured before is no good.
+      calibration.check(samples);
+    }
     SiteProbe probe = SiteProbe.of(model, sites);
     try (ModelSession session =
         ModelSession.open(probe.model().proto().toByteArray(), model.folder(), model.path() + " (observed)", settings)) {

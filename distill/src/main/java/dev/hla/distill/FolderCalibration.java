@@ -129,6 +129,13 @@ public final class FolderCalibration implements Calibration {
   }
 
   @Override
+  public void check(int sets) {
+    for (int i = 0; i < sets; i++) {
+      inputs(i);
+    }
+  }
+
+  @Override
   public Map<String, Tensor> inputs(int index) {
     Path file = files.get(index);
     try {

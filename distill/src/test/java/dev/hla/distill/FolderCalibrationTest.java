@@ -76,6 +76,14 @@ class FolderCalibrationTest {
   }
 
   @Test
+  void aBadFileIsFoundBeforeAnyWork() throws IOException {
+    write("a.npz", Map.of("x", numbers(1)));
+    write("b.npz", Map.of("y", numbers(1)));
+    open().check(1);
+    assertMessage("b.npz: has no array x", () -> open().check(2));
+  }
+
+  @Test
   void anUnreadableTypeIsNamed() throws IOException {
     String header = "{'descr': '<c8', 'fortran_order': False, 'shape': (1,), }" + " ".repeat(40);
     try (ZipOutputStream zip = new ZipOutputStream(Files.newOutputStream(folder.resolve("a.npz")))) {
