@@ -13,6 +13,8 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.api.parallel.Execution;
 import org.junit.jupiter.api.parallel.ExecutionMode;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 /** The script gpu-check by itself: a device, a build and a program that are shell scripts, some of which fault and hang. */
 class GpuCheckTest {
@@ -36,20 +38,14 @@ class GpuCheckTest {
         .matcher(ran.printed()).find(), ran.printed());
   }
 
-  @Test
+  @ParameterizedTest
   @Execution(ExecutionMode.CONCURRENT)
-  void anOldDeviceIsTold() throws Exception {
-    NativeProcess ran = run("7.5", "20");
-    assertEquals(3, ran.exit(), ran.printed());
-    assertEquals("gpu-check: this GPU has compute capability 7.5, the kernels need 8.0\n", ran.printed());
-  }
-
-  @Test
-  @Execution(ExecutionMode.CONCURRENT)
-  void aTimeThatIsNoneIsTold() throws Exception {
-    NativeProcess ran = run("9.0", "1.5");
-    assertEquals(2, ran.exit(), ran.printed());
-    assertEquals("gpu-check: GPU_CHECK_SECONDS: expected a number of seconds, got 1.5\n", ran.printed());
+  @CsvSource({"7.5, 20, 3, 'this GPU has compute capability 7.5, the kernels need 8.0'",
+      "9.0, 1.5, 2, 'GPU_CHECK_SECONDS: expected a number of seconds, got 1.5'"})
+  void whatKeepsItFromRunningIsTold(String capability, String seconds, int exit, String message) throws Exception {
+    NativeProcess ran = run(capability, seconds);
+    assertEquals(exit, ran.exit(), ran.printed());
+    assertEquals("gpu-check: " + message + "\n", ran.printed());
   }
 
   private NativeProcess run(String capability, String seconds) throws IOException, InterruptedException {
