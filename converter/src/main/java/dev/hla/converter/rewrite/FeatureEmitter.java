@@ -39,7 +39,8 @@ final class FeatureEmitter {
   }
 
   private String affine(String x, String side, String part, float[] weight, float[] bias, int type, long h, long from, long to) {
-    String w = out.reals(side + "." + part + "weight", type, weight, h, from, to);
+    // Of as many axes as x: with fewer ONNX Runtime 1.30 crashes on float16 where x came through Reshape, Transpose, Reshape.
+    String w = out.reals(side + "." + part + "weight", type, weight, 1, h, from, to);
     String b = out.reals(side + "." + part + "bias", type, bias, h, 1, to);
     String product = out.node("MatMul", side + "_" + part + "product", List.of(x, w));
     return out.node("Add", side + "_" + part + "map", List.of(product, b));
