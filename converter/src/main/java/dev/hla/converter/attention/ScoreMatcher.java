@@ -84,6 +84,8 @@ final class ScoreMatcher {
       case "Where" -> chosen(n, steps);
       case "MatMul", "com.microsoft.FusedMatMul", "com.microsoft.TransposeMatMul" -> product(n);
       case "Einsum" -> einsum(n);
+      case "Mul", "Div" -> throw new NoMatch(n + (n.is("Mul") ? " multiplies" : " divides") + " what the softmax reads by a tensor, as by a scale of each head;"
+          + " expected one number, a mask or the product of query and key");
       default -> throw new NoMatch(n + " feeds the softmax; expected a mask, a scale or the product of query and key");
     };
   }
