@@ -33,7 +33,7 @@ final class EndSignals {
     try {
       new ProcessBuilder("sh", "-c", "kill -" + name + " $PPID").inheritIO().start().waitFor();
     } catch (IOException | InterruptedException e) {
-      // Java's way of ending is left.
+      // The process halts all the same, with the exit code that shells give the signal.
       return;
     }
   }

@@ -34,6 +34,7 @@ public interface Calibration extends AutoCloseable {
   /**
    * Looks at the first inputs before any work, where what is wrong with them would come out only in its midst.
    *
+   * @param sets how many of them
    * @throws dev.hla.converter.HlaException where some cannot be read
    */
   default void check(int sets) {}

@@ -43,7 +43,7 @@ public final class RandomInputs {
    * A value for every input that has none yet.
    *
    * @param known values that were given; their sizes also decide open axes of the same name
-   * @return all inputs, in the model's order
+   * @return the values that were given, then those made up, in the model's order
    * @throws HlaException if one cannot be made up, or was given and could not be read
    */
   public Map<String, Tensor> complete(List<Slot> inputs, Map<String, Tensor> known) {

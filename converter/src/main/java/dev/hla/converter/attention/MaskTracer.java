@@ -37,7 +37,7 @@ final class MaskTracer {
           : "the scores are scaled after their mask by a number that the file does not hold, so what the mask adds is unknown; expected a constant scale");
     }
 
-    /** What both are together. */
+    /** What two masks are together. One that keeps the site comes first, as no other undoes it. */
     private Traced and(Traced other) {
       return kind == MaskKind.NONE || other.kind == MaskKind.FULL ? other : other.kind == MaskKind.NONE || kind == MaskKind.FULL ? this
           : new Traced(MaskKind.KEY, operand, "two masks of keys, " + operand.value() + " and " + other.operand.value() + ", meet its scores; expected one");
@@ -63,7 +63,11 @@ final class MaskTracer {
   }
 
   /**
-   * @param apart whether the scores have batch and heads in axes of their own, so that a mask with more axes than two has, too
+   * A mask by its tensor, followed upwards as far as it says the same of the keys.
+   *
+   * @param form what its entries mean
+   * @param factor what numbers of the form ADDED are multiplied with before they meet the scores
+   * @param apart whether the scores have batch and heads in axes of their own, as then a mask of more than two axes has, too
    */
   Traced of(String mask, MaskOperand.Form form, double factor, boolean apart) {
     boolean added = form == MaskOperand.Form.ADDED;

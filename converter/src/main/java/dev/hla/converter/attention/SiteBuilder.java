@@ -59,7 +59,7 @@ final class SiteBuilder {
         total, v.type(), reason, wiring);
   }
 
-  /** Where batch and heads of an operand share an axis and are nowhere apart; "" where they are. */
+  /** Why the heads of an operand cannot be told: they share an axis with the batch and are nowhere apart; "" where they can. */
   private static String joined(List<Operand> operands) {
     for (Operand o : operands) {
       if (o.axes().contains("X")) {

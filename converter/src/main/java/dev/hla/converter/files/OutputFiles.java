@@ -64,7 +64,7 @@ public final class OutputFiles implements AutoCloseable {
     });
   }
 
-  /** A copy of a file, with its permissions. */
+  /** A copy of a file, with those of its permissions that the umask leaves. */
   public void copy(Path file, Path target) throws IOException {
     make(target, true, partial -> Files.copy(file, partial));
   }

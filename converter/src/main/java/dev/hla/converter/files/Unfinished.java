@@ -14,11 +14,12 @@ public final class Unfinished {
 
   private Unfinished() {}
 
+  /** From now on the file or folder, which need not be there yet, goes with the process. */
   public static void add(Path place) {
     PLACES.add(place);
   }
 
-  /** What is done stays, or is removed by whoever made it. */
+  /** What is done is no longer removed here: it stays, or whoever made it removes it. */
   public static void remove(Path place) {
     PLACES.remove(place);
   }
