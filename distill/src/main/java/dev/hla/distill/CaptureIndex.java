@@ -12,7 +12,8 @@ import java.util.List;
 
 /**
  * The two texts of a capture folder: {@code capture.json} tells what was captured, and a line of {@code samples.jsonl} for
- * each finished sample where it lies in the files of the sites. Reading changes nothing, so that other processes may.
+ * each finished sample where it lies in the files of the sites. Reading changes nothing, so that other processes may; whoever
+ * writes holds {@code capture.lock}.
  */
 final class CaptureIndex {
   private static final String FORMAT = "hla-capture/3";

@@ -7,7 +7,10 @@ import dev.hla.converter.wiring.MaskOperand;
 import dev.hla.converter.wiring.Operand;
 import dev.hla.converter.wiring.WiredSite;
 
-/** Attention that is one node: ai.onnx Attention, com.microsoft MultiHeadAttention, Attention and GroupQueryAttention. */
+/**
+ * Attention that is one node: ai.onnx Attention, com.microsoft MultiHeadAttention and Attention. Other attention operators, such
+ * as GroupQueryAttention, are told with the reason why they are no site.
+ */
 final class OperatorForms {
   private final Context context;
   private final SiteBuilder builder;
