@@ -161,7 +161,7 @@ int run(const std::string& path, bool quick, double (&largest)[3]) {
 
 // Both ranks' steps, states that fill half a block or lie in shared memory as a whole or in turns, widths with columns of
 // padding, tails of every tile, parts that end within one.
-int run_warpgroups(bool small) {
+int run_warpgroups(bool small, bool to_first_failure) {
   struct Shape {
     int64_t batch, heads, queries, keys, width;
     std::vector<int64_t> ranks;
@@ -188,6 +188,7 @@ int run_warpgroups(bool small) {
     expect_all(c);
     const RowTables tables(hla::MonomialPlan(c.ranks, c.powers));
     for (const Setting& s : {Setting{bfloat16, false, false, 1, 1, true}, Setting{bfloat16, true, false, 7, 1, true}}) {
+      if (to_first_failure && failures > 0) return failures;
       ++runs;
       bool taken = false;
       const std::vector<unsigned char> first = attend(c, tables, s, 0, &taken);
@@ -230,29 +231,37 @@ int run_warpgroups(bool small) {
 
 }  // namespace
 
+// Arguments are files of cases, or --warpgroups for the cases of those kernels that are made here.
+//   --quick   one setting for each type of a file's case
+//   --small   those of the warpgroup kernels' cases that take little time
+//   --first   stop at the first case that fails, as is enough to find a mutation
 int main(int argc, char** argv) {
-  bool quick = false;
-  int cases = 0;
+  bool quick = false, small = false, first = false, warpgroups = false;
+  std::vector<std::string> files;
+  for (int i = 1; i < argc; ++i) {
+    const std::string argument = argv[i];
+    if (argument == "--quick") quick = true;
+    else if (argument == "--small") small = true;
+    else if (argument == "--first") first = true;
+    else if (argument == "--warpgroups") warpgroups = true;
+    else files.push_back(argument);
+  }
+  if (warpgroups) {
+    const int wrong = test_wgmma();
+    return wrong > 0 && first ? 1 : wrong + run_warpgroups(small, first) == 0 ? 0 : 1;
+  }
   int failures = 0;
   double largest[3] = {};
-  if (argc > 1 && std::strcmp(argv[1], "--warpgroups") == 0) {
-    const int wrong = test_wgmma();
-    return wrong + run_warpgroups(argc > 2 && std::strcmp(argv[2], "--small") == 0) == 0 ? 0 : 1;
-  }
-  for (int i = 1; i < argc; ++i) {
-    if (std::strcmp(argv[i], "--quick") == 0) {
-      quick = true;
-      continue;
-    }
+  for (const std::string& file : files) {
     try {
-      failures += run(argv[i], quick, largest);
-      ++cases;
+      failures += run(file, quick, largest);
     } catch (const std::exception& e) {
-      std::printf("%s: %s\n", argv[i], e.what());
+      std::printf("%s: %s\n", file.c_str(), e.what());
       ++failures;
     }
+    if (first && failures > 0) return 1;
   }
-  std::printf("%d cases, %d failures; largest relative errors: float %.2g, float16 %.2g, bfloat16 %.2g\n", cases, failures,
-              largest[0], largest[1], largest[2]);
-  return failures == 0 && cases > 0 ? 0 : 1;
+  std::printf("%d cases, %d failures; largest relative errors: float %.2g, float16 %.2g, bfloat16 %.2g\n", static_cast<int>(files.size()),
+              failures, largest[0], largest[1], largest[2]);
+  return failures == 0 && !files.empty() ? 0 : 1;
 }
