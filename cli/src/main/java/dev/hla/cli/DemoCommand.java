@@ -27,7 +27,7 @@ final class DemoCommand extends Verb {
   Path folder;
 
   @Option(names = "--longest", paramLabel = "TOKENS", defaultValue = "8192", converter = OptionValues.DemoTokens.class,
-      description = "time one run of the model with up to this many tokens (512 to 8192; default: 8192, which takes about 4 GB)")
+      description = "time runs of the model with 512 tokens, twice as many, and so on up to this many (512 to 8192; default: 8192, which takes about 4 GB)")
   int longest;
 
   /** What --json prints. */

@@ -21,6 +21,9 @@ final class WorkFolder {
 
   /** Refuses a folder that holds something else: it is removed in the end. */
   static void requireOwn(Path folder) throws IOException {
+    if (Files.exists(folder) && !Files.isDirectory(folder)) {
+      throw new HlaException(folder + ": is a file, where a folder for unfinished work is wanted; name one with --work, or move the file away");
+    }
     if (Files.exists(folder.resolve("capture.json")) || !Files.exists(folder)) {
       return;
     }

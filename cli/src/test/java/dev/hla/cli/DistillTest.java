@@ -12,6 +12,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 /** Maps that the verb distill fits. */
 class DistillTest {
@@ -39,12 +41,15 @@ class DistillTest {
     return new JsonMapper().readTree(ran.out());
   }
 
-  @Test
-  void aFolderOfTheUsersIsNotTakenForItsOwn() throws Exception {
-    Path own = Files.writeString(Files.createDirectories(folder.resolve("maps.work")).resolve("notes.txt"), "mine");
+  @ParameterizedTest
+  @CsvSource({"notes.txt, is there already and holds no unfinished work", "'', is a file"})
+  void whatIsTheUsersIsNotTakenForItsOwn(String inside, String message) throws Exception {
+    Path own = folder.resolve("maps.work").resolve(inside);
+    Files.createDirectories(own.getParent());
+    Files.writeString(own, "mine");
     Ran ran = Ran.hla("distill", ShapesWan.model().toString(), "-o", folder.resolve("maps").toString());
     assertEquals(Exit.FAILED, ran.code());
-    assertTrue(ran.errorLine().contains("maps.work: is there already and holds no unfinished work"), ran.err());
+    assertTrue(ran.errorLine().contains("maps.work: " + message), ran.err());
     assertEquals("mine", Files.readString(own));
   }
 }

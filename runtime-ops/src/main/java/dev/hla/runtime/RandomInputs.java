@@ -44,10 +44,15 @@ public final class RandomInputs {
    *
    * @param known values that were given; their sizes also decide open axes of the same name
    * @return the values that were given, then those made up, in the model's order
-   * @throws HlaException if one cannot be made up, or was given and could not be read
+   * @throws HlaException if one cannot be made up, or was given and could not be read, or a size is not that of the values given
    */
   public Map<String, Tensor> complete(List<Slot> inputs, Map<String, Tensor> known) {
     learn(inputs, known);
+    dimensions.forEach((name, size) -> {
+      if (!given.getOrDefault(name, size).equals(size)) {
+        throw new HlaException("the open axis " + name + " is to be " + given.get(name) + ", and is " + size + " in the inputs that are given; leave out one of the two");
+      }
+    });
     Map<String, Tensor> values = new LinkedHashMap<>(known);
     for (Slot slot : inputs) {
       if (!known.containsKey(slot.name())) {

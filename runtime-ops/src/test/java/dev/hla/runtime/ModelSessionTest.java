@@ -92,6 +92,8 @@ class ModelSessionTest {
     try (ModelSession session = ModelSession.open(ShapesWan.model(), ModelSession.Settings.DEFAULT)) {
       Tensor clip = Npz.readAll(ShapesWan.exampleInputs()).get("hidden_states");
       Map<String, Tensor> inputs = new RandomInputs(Map.of(), 0).complete(session.inputs(), Map.of("hidden_states", clip));
+      assertMessage("the open axis frames is to be 5, and is " + clip.dim(2) + " in the inputs that are given",
+          () -> new RandomInputs(Map.of("frames", 5), 0).complete(session.inputs(), Map.of("hidden_states", clip)));
       assertEquals(2, inputs.get("timestep").dim(0));
     }
   }
