@@ -63,6 +63,15 @@ class HostileModelTest {
   }
 
   @Test
+  void kernelsOfOtherAxesAreNoKernels() {
+    for (String attribute : new String[] {"strides", "pads", "dilations"}) {
+      TinyModel m = new TinyModel().input("x", 1, 4, 6, 8).node("MaxPool", List.of("x"), List.of("y"), TinyModel.ints("kernel_shape", 1, 1), TinyModel.ints(attribute, 1))
+          .node("Softmax", List.of("y"), List.of("p"), TinyModel.integer("axis", -1)).output("p", 1);
+      assertEquals(1, AttentionFinder.find(m.model()).notAttention().size());
+    }
+  }
+
+  @Test
   void absurdSizesAreNoSizes() {
     TinyModel m = new TinyModel().input("x", Long.MAX_VALUE, Long.MAX_VALUE, 4, Long.MAX_VALUE).input("k", Long.MAX_VALUE, Long.MAX_VALUE, Long.MAX_VALUE, 4)
         .node("MatMul", List.of("x", "k"), List.of("s")).node("Softmax", List.of("s"), List.of("p"), TinyModel.integer("axis", -1))

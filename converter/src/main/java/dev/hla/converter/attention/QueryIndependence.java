@@ -36,7 +36,7 @@ final class QueryIndependence {
   /** Whether a value does not change along an axis; one that it lacks would be repeated. */
   private boolean isSame(String value, int axis, int steps) {
     int rank = context.shapes.rank(value);
-    if (rank < 0 || steps == 0) {
+    if (rank < 0 || axis < 1 || steps == 0) {
       return false;
     }
     if (axis > rank || context.shapes.dim(value, -axis).is(1) || !Double.isNaN(context.shapes.scalar(value))) {

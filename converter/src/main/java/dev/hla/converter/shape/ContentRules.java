@@ -205,7 +205,8 @@ final class ContentRules {
       case "Add" -> x.plus(y);
       case "Sub" -> x.minus(y);
       case "Mul" -> x.times(y);
-      case "Div" -> x.over(y);
+      // Towards zero, as ONNX divides integers; a size is never negative.
+      case "Div" -> x.isStatic() && y.isStatic() && y.value() != 0 ? Dim.of(x.value() / y.value()) : x.over(y);
       case "Mod" -> x.modulo(y);
       default -> x.isStatic() && y.isStatic() ? decided(op, x.value(), y.value()) : symbolic(op, x, y);
     };

@@ -10,14 +10,18 @@ import dev.hla.onnx.TensorShapeProto;
 import dev.hla.onnx.TypeProto;
 import dev.hla.onnx.ValueInfoProto;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 
 /** One pass over the nodes in order: element types, small contents, then dimensions. */
 final class ShapeInference {
   private final Shapes shapes;
   private final ContentRules contents;
   private final ShapeRules rules;
+  /** Bodies beside each other, as those of an If, may give values of their own the same names. */
+  private final Set<String> met = new HashSet<>();
 
   ShapeInference(Shapes shapes) {
     this.shapes = shapes;
@@ -29,13 +33,15 @@ final class ShapeInference {
     for (Map.Entry<String, TensorProto> e : graph.initializers().entrySet()) {
       List<Dim> dims = new ArrayList<>();
       e.getValue().getDimsList().forEach(d -> dims.add(Dim.of(d)));
+      Shapes.Known sibling = sibling(e.getKey());
       shapes.set(e.getKey(), dims);
       shapes.setType(e.getKey(), e.getValue().getDataType());
       if (TensorReader.elements(e.getValue()) <= Content.LIMIT) {
         shapes.setContent(e.getKey(), ContentRules.of(e.getValue()));
       }
+      shapes.join(e.getKey(), sibling);
     }
-    graph.inputs().values().forEach(this::declared);
+    graph.inputs().values().forEach(info -> declared(info, graph));
     for (Node node : graph.order()) {
       visit(node);
     }
@@ -45,13 +51,24 @@ final class ShapeInference {
     for (Graph body : node.graph().bodies(node)) {
       run(body);
     }
+    List<Shapes.Known> siblings = new ArrayList<>();
+    node.proto().getOutputList().forEach(out -> siblings.add(sibling(out)));
     type(node);
     List<List<Dim>> inferred = rules.of(node);
     for (int i = 0; i < node.outputs(); i++) {
       List<Dim> own = i < inferred.size() ? inferred.get(i) : null;
       shapes.set(node.output(i), better(own, node, i));
     }
-    shapes.setContent(node.output(0), contents.of(node));
+    Content content = contents.of(node);
+    shapes.setContent(node.output(0), fits(content, shapes.of(node.output(0))) ? content : null);
+    for (int i = 0; i < node.outputs(); i++) {
+      shapes.join(node.output(i), siblings.get(i));
+    }
+  }
+
+  /** Whether elements are those of a tensor of no more axes than one; what broadcasting or a reshape made of them otherwise is not followed. */
+  private static boolean fits(Content content, List<Dim> dims) {
+    return content == null || dims == null || dims.size() <= 1 || (content.size() == 1 && dims.stream().noneMatch(d -> d.isStatic() && !d.is(1)));
   }
 
   /** Our own dimensions, completed by those that the file declares. */
@@ -73,9 +90,17 @@ final class ShapeInference {
     return merged;
   }
 
-  private void declared(ValueInfoProto info) {
+  private void declared(ValueInfoProto info, Graph graph) {
+    // One with an initializer was met as that already.
+    Shapes.Known sibling = graph.initializers().containsKey(info.getName()) ? null : sibling(info.getName());
     shapes.set(info.getName(), dims(info));
     shapes.setType(info.getName(), info.getType().getTensorType().getElemType());
+    shapes.join(info.getName(), sibling);
+  }
+
+  /** What is known of the value of that name in another body, taken out; null where the name is new. */
+  private Shapes.Known sibling(String value) {
+    return value.isEmpty() || met.add(value) ? null : shapes.take(value);
   }
 
   private static List<Dim> dims(ValueInfoProto info) {

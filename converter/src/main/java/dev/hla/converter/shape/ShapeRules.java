@@ -65,7 +65,7 @@ final class ShapeRules {
       case "Range" -> range(n);
       case "Conv", "com.microsoft.FusedConv", "com.microsoft.nchwc.Conv" -> conv(n);
       // Blocks of channels, as ONNX Runtime's layout optimiser leaves them for one processor, and back.
-      case "com.microsoft.nchwc.ReorderInput" -> in(n, 0);
+      case "com.microsoft.nchwc.ReorderInput" -> n.integer("channels_last", 0) != 0 ? null : in(n, 0);
       case "com.microsoft.nchwc.ReorderOutput" -> n.integer("channels_last", 0) != 0 ? null : along(in(n, 0), 1, Dim.of(n.integer("channels", 0)));
       case "MaxPool", "AveragePool", "LpPool", "com.microsoft.nchwc.MaxPool", "com.microsoft.nchwc.AveragePool" -> pool(n);
       case "Resize" -> resized(n);
@@ -532,10 +532,24 @@ final class ShapeRules {
     return !whole ? null : n.integer("ceil_mode", 0) != 0 ? opened(n, x) : windows(n, x, x.get(1), dims(kernel));
   }
 
+  /** Sizes as they are asked for, or an axis as it is where its scale is 1; other scales are not followed. */
   private List<Dim> resized(Node n) {
     List<Dim> x = in(n, 0);
-    List<Dim> sizes = n.has(3) ? shapes.integers(n.input(3)) : null;
-    return x == null ? null : sizes != null && sizes.size() == x.size() && !sizes.contains(null) ? sizes : x.size() < 3 ? unnamed(n, x.size()) : opened(n, x);
+    if (x == null) {
+      return null;
+    }
+    List<Dim> out = new ArrayList<>(unnamed(n, x.size()));
+    boolean all = n.attribute("axes") == null && n.string("keep_aspect_ratio_policy", "stretch").equals("stretch");
+    // Before opset 11 the scales are the second input; since then that is a region of interest.
+    Content asked = !all ? null : n.has(3) ? shapes.content(n.input(3)) : shapes.content(n.input(n.inputs() == 2 ? 1 : 2));
+    for (int i = 0; asked != null && asked.size() == x.size() && i < x.size(); i++) {
+      if (n.has(3) && asked.integer(i) != null) {
+        out.set(i, asked.integer(i));
+      } else if (!n.has(3) && asked.number(i) == 1) {
+        out.set(i, x.get(i));
+      }
+    }
+    return out;
   }
 
   /** Batch and channels as they are, and places whose number is not followed. */
@@ -546,13 +560,20 @@ final class ShapeRules {
     return out;
   }
 
-  /** What a kernel gives that moves over the axes behind batch and channels. */
+  private static boolean fits(long[] numbers, int count) {
+    return numbers == null || numbers.length == count;
+  }
+
+  /** What a kernel gives that moves over the axes behind batch and channels; null where its attributes are for other axes. */
   private static List<Dim> windows(Node n, List<Dim> x, Dim channels, List<Dim> kernel) {
     long[] strides = n.integers("strides");
     long[] pads = n.integers("pads");
     long[] dilations = n.integers("dilations");
     List<Dim> out = new ArrayList<>(List.of(x.get(0), channels));
     int spatial = x.size() - 2;
+    if (!fits(strides, spatial) || !fits(pads, 2 * spatial) || !fits(dilations, spatial)) {
+      return null;
+    }
     boolean automatic = !n.string("auto_pad", "NOTSET").equals("NOTSET");
     for (int i = 0; i < spatial; i++) {
       Dim k = kernel.get(i);

@@ -2,6 +2,7 @@ package dev.hla.converter.shape;
 
 import dev.hla.converter.Dim;
 import dev.hla.converter.graph.Graph;
+import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -76,6 +77,32 @@ public final class Shapes {
 
   Content content(String value) {
     return contents.get(value);
+  }
+
+  /** All that is known of one value; null or 0 where nothing is. */
+  record Known(List<Dim> dims, int type, Content content) {}
+
+  /** Forgets a value, and tells what was known of it. */
+  Known take(String value) {
+    Integer type = types.remove(value);
+    return new Known(dims.remove(value), type == null ? 0 : type, contents.remove(value));
+  }
+
+  /** Keeps of a value what also holds for another one of its name; null for none. */
+  void join(String value, Known other) {
+    if (other == null) {
+      return;
+    }
+    Known own = take(value);
+    if (own.dims() != null && other.dims() != null && own.dims().size() == other.dims().size()) {
+      List<Dim> both = new ArrayList<>();
+      for (int i = 0; i < own.dims().size(); i++) {
+        both.add(own.dims().get(i).equals(other.dims().get(i)) ? own.dims().get(i) : Dim.unnamed(value + "." + i));
+      }
+      set(value, both);
+    }
+    setType(value, own.type() == other.type() ? own.type() : 0);
+    setContent(value, own.content() != null && own.content().equals(other.content()) ? own.content() : null);
   }
 
   void set(String value, List<Dim> d) {

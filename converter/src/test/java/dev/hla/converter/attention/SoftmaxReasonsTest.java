@@ -143,7 +143,7 @@ class SoftmaxReasonsTest {
   private static TinyModel computed(String... nodes) {
     TinyModel m = scores().input("batch", 2, 1, 6).integers("rows3", 2, 12, 6).integers("each", 2, 1, 12, 6).integers("five", 1, 2, 1, 1, 6).integers("times", 1, 1, 12, 1).integers("thrice", 1, 1, 12, 3)
         .integers("nought", 0).integers("unit", 1).integers("twelve", 12).integers("last", 1).integers("positions", 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11)
-        .integers("column", 12, 1).input("square", 6, 12);
+        .integers("column", 12, 1).integers("six", 0, 1, 2, 3, 4, 5).integers("sixth", 6, 1).input("square", 6, 12);
     String mask = "";
     for (String node : nodes) {
       List<String> words = List.of(node.split(" "));
@@ -190,6 +190,8 @@ class SoftmaxReasonsTest {
             "And greaterorequal m", "Where and zero low"), MaskKind.KEY, 1.0, ""),
         Arguments.of("a mask that meets a condition of some queries", computed("Range nought twelve unit", "Unsqueeze range last", "GreaterOrEqual unsqueeze unit",
             "And greaterorequal m", "Where and zero low"), MaskKind.FULL, 1.0, depends),
+        Arguments.of("a mask that is one row of a comparison", computed("Reshape six sixth", "GreaterOrEqual reshape six", "Gather greaterorequal unit", "Where gather zero low"),
+            MaskKind.KEY, 1.0, ""),
         Arguments.of("a mask that is gathered after it is expanded", computed("Expand m each", "Gather expand nought", "Sub one gather"), MaskKind.KEY, 1.0, ""),
         Arguments.of("a mask of each query, turned into one of keys", computed("Transpose square", "Sub one transpose"), MaskKind.FULL, 1.0, depends),
         Arguments.of("a mask of a batch, given an axis of heads after it is expanded", computed("Expand batch rows3", "Reshape expand each"), MaskKind.FULL, 1.0,
@@ -331,6 +333,57 @@ class SoftmaxReasonsTest {
     AttentionSite site = AttentionFinder.find(model.model()).sites().get(0);
     assertEquals("", site.reason());
     assertEquals(4, site.heads());
+  }
+
+  private static TinyModel query(TinyModel m) {
+    return softmax(m.input("kt", 2, 4, 8, 12).input("v", 2, 4, 12, 8).node("MatMul", List.of("q", "kt"), List.of("s")), "s")
+        .node("MatMul", List.of("p", "v"), List.of("y")).output("y");
+  }
+
+  static Stream<Arguments> queries() {
+    return Stream.of(
+        Arguments.of("as often as a scale says", query(new TinyModel().input("half", 2, 2, 12, 8).number("one", 1).number("two", 2).integers("first", 0).integers("single", 1)
+            .node("Reshape", List.of("one", "single"), List.of("once")).node("Reshape", List.of("two", "single"), List.of("twice"))
+            .node("Concat", List.of("once", "twice", "once", "once"), List.of("scales"), TinyModel.integer("axis", 0))
+            .node("Resize", List.of("half", "", "scales"), List.of("q")))),
+        Arguments.of("at sizes of other axes", query(new TinyModel().input("half", 2, 2, 12, 4).integers("sizes", 8, 12, 4, 2)
+            .node("Resize", List.of("half", "", "", "sizes"), List.of("q"), TinyModel.ints("axes", 3, 2, 1, 0)))),
+        Arguments.of("from blocks of channels that came last", query(new TinyModel().input("last", 2, 12, 8, 4)
+            .node("com.microsoft.nchwc.ReorderInput", List.of("last"), List.of("blocks"), TinyModel.integer("channels_last", 1))
+            .node("com.microsoft.nchwc.ReorderOutput", List.of("blocks"), List.of("q"), TinyModel.integer("channels", 4)))),
+        Arguments.of("as a negative division says", query(new TinyModel().input("x", 2, 384).integers("minus", -9).integers("two", 2).integers("twelve", 12)
+            .integers("eight", 8).node("Div", List.of("minus", "two"), List.of("fourth")).node("Neg", List.of("fourth"), List.of("four"))
+            .node("Concat", List.of("two", "four", "twelve", "eight"), List.of("split"), TinyModel.integer("axis", 0)).node("Reshape", List.of("x", "split"), List.of("q")))));
+  }
+
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("queries")
+  void headsAreCounted(String name, TinyModel model) {
+    AttentionSite site = AttentionFinder.find(model.model()).sites().get(0);
+    assertEquals("", site.reason());
+    assertEquals("4 heads of 8", site.heads() + " heads of " + site.headDim());
+  }
+
+  private static AttributeProto branch(String name, int heads) {
+    TinyModel m = new TinyModel().integers("split", 0, 0, heads, 8);
+    for (String o : List.of("q", "k", "v")) {
+      m.node("Reshape", List.of(o + heads, "split"), List.of(o)).node("Transpose", List.of(o), List.of(o + "t"), TinyModel.ints("perm", 0, 2, o.equals("k") ? 3 : 1, o.equals("k") ? 1 : 3));
+    }
+    m.node("MatMul", List.of("qt", "kt"), List.of("s"));
+    return AttributeProto.newBuilder().setName(name).setType(AttributeProto.AttributeType.GRAPH)
+        .setG(softmax(m, "s").node("MatMul", List.of("p", "vt"), List.of("o")).output("o").proto().getGraph()).build();
+  }
+
+  /** Branches that name their values alike and split other numbers of heads: neither has the other's. */
+  @Test
+  void namesMayMeanOtherValuesInEachBranch() {
+    TinyModel model = new TinyModel().input("flag");
+    for (String o : List.of("q", "k", "v")) {
+      model.input(o + 4, 2, 6, 32).input(o + 2, 2, 6, 16);
+    }
+    model.node("If", List.of("flag"), List.of("y"), branch("then_branch", 4), branch("else_branch", 2)).output("y");
+    String unknown = "the number of heads of qt cannot be told from the file; expected a static size";
+    assertEquals(List.of(unknown, unknown), AttentionFinder.find(model.model()).sites().stream().map(AttentionSite::reason).toList());
   }
 
   /** Tokens of a sound, whose samples are two axes of real numbers, beside a mask of indices. */
