@@ -9,6 +9,8 @@ import java.util.List;
 /** Tells whether a mask is none at all, acts on keys alone, or depends on the query. */
 final class MaskTracer {
   private static final int LONGEST = 8;
+  /** Below this a score has no weight beside common ones. */
+  private static final double HIGHEST_LOW = -50;
   private static final String DEPENDS =
       "the mask depends on the query, so the weights are no plain product over keys; expected one that is the same for every query";
 
@@ -59,7 +61,11 @@ final class MaskTracer {
       case "Where" -> context.isLow(n.input(2)) ? MaskOperand.Form.KEEP : MaskOperand.Form.DROP;
       default -> MaskOperand.Form.ADDED;
     };
-    return of(n.input(mask.input()), form, mask.factor(), mask.axes().equals("BHNM"));
+    Traced traced = of(n.input(mask.input()), form, mask.factor(), mask.axes().equals("BHNM"));
+    boolean leaves = n.is("Where") && Double.isFinite(mask.factor())
+        && !(context.shapes.scalar(n.input(form == MaskOperand.Form.KEEP ? 2 : 1)) * mask.factor() < HIGHEST_LOW);
+    return leaves && traced.kind() == MaskKind.KEY ? new Traced(MaskKind.KEY, traced.operand(), "the scores are multiplied by " + mask.factor() + " after " + n
+        + ", so that keys which it leaves out count again; expected a scale that keeps them low") : traced;
   }
 
   /**

@@ -1,5 +1,6 @@
 package dev.hla.converter.attention;
 
+import dev.hla.converter.Dim;
 import dev.hla.converter.graph.Graph;
 import dev.hla.converter.graph.Node;
 import java.util.ArrayList;
@@ -80,7 +81,7 @@ final class ScoreMatcher {
       }
       case "Reshape" -> reshaped(n, steps);
       case "Add" -> added(n, steps);
-      case "Sub" -> match(n.input(0), steps - 1).masked(n, 1);
+      case "Sub" -> masked(match(n.input(0), steps - 1), n, 1);
       case "Where" -> chosen(n, steps);
       case "MatMul", "com.microsoft.FusedMatMul", "com.microsoft.TransposeMatMul" -> product(n);
       case "Einsum" -> einsum(n);
@@ -103,15 +104,27 @@ final class ScoreMatcher {
     return rank == 3 ? "XNM" : rank == 4 ? "BHNM" : "?".repeat(Math.max(0, rank - 2)) + "NM";
   }
 
+  /** Refuses a mask that has more entries than the scores along an axis of one: it gives queries, heads or a batch that no operand has. */
+  private Scores masked(Scores below, Node by, int input) throws NoMatch {
+    for (int i = -1; i >= -below.axes().length(); i--) {
+      Dim before = context.shapes.dim(below.value(), i);
+      Dim after = context.shapes.dim(by.output(0), i);
+      if (before != null && before.is(1) && after != null && after.isNamed() && !after.is(1)) {
+        throw new NoMatch("a mask repeats its scores " + after + " times along an axis of one entry, at " + by + "; expected one of their sizes");
+      }
+    }
+    return below.masked(by, input);
+  }
+
   private Scores added(Node n, int steps) throws NoMatch {
     NoMatch first;
     try {
-      return match(n.input(0), steps - 1).masked(n, 1);
+      return masked(match(n.input(0), steps - 1), n, 1);
     } catch (NoMatch e) {
       first = e;
     }
     try {
-      return match(n.input(1), steps - 1).masked(n, 0);
+      return masked(match(n.input(1), steps - 1), n, 0);
     } catch (NoMatch e) {
       throw first;
     }
@@ -124,7 +137,7 @@ final class ScoreMatcher {
     if (lowLast == lowFirst) {
       throw new NoMatch(n + " chooses between two tensors; expected the scores and one large negative number");
     }
-    return match(n.input(lowLast ? 1 : 2), steps - 1).masked(n, 0);
+    return masked(match(n.input(lowLast ? 1 : 2), steps - 1), n, 0);
   }
 
   private Scores product(Node n) throws NoMatch {

@@ -4,6 +4,7 @@ import dev.hla.converter.Dim;
 import dev.hla.converter.HadamardFunction;
 import dev.hla.converter.graph.Graph;
 import dev.hla.converter.graph.Node;
+import dev.hla.converter.wiring.MaskOperand;
 import dev.hla.converter.wiring.Operand;
 import dev.hla.converter.wiring.WiredSite;
 import dev.hla.converter.wiring.Wiring;
@@ -45,6 +46,9 @@ final class SiteBuilder {
     }
     if (reason.isEmpty()) {
       reason = broadcast(List.of(q, k, v), List.of(h, kvh, kvh));
+    }
+    if (reason.isEmpty() && mask.operand() != null) {
+      reason = misfit(mask.operand(), dim(q, 'B'), Dim.of(h));
     }
     if (reason.isEmpty() && context.opset < HadamardFunction.MIN_OPSET) {
       reason = "the model's opset is " + context.opset + ", too old to express the operator as a function; export it with opset "
@@ -91,6 +95,19 @@ final class SiteBuilder {
       }
     }
     return batches.size() < 2 ? "" : "query, key and value have batches of " + batches + ", of which the smaller is repeated; expected the same in each";
+  }
+
+  /** Why a mask cannot lie over batch and heads as its axes say; "" where it can, as far as sizes are known. */
+  private String misfit(MaskOperand mask, Dim batch, Dim heads) {
+    for (char axis : new char[] {'B', 'H'}) {
+      int at = mask.axes().indexOf(axis);
+      Dim own = at < 0 ? null : context.shapes.dim(mask.value(), at);
+      Dim needed = axis == 'B' ? batch : heads;
+      if (own != null && needed != null && !own.is(1) && (own.minus(needed).isPositive() || needed.minus(own).isPositive())) {
+        return "its mask " + mask.value() + " has " + own + (axis == 'B' ? " for the batch" : " heads") + ", where " + needed + " are needed; expected as many, or one for all";
+      }
+    }
+    return "";
   }
 
   private static boolean realType(int... types) {

@@ -46,7 +46,11 @@ class SoftmaxReasonsTest {
   }
 
   private static TinyModel masked() {
-    return softmax(scores().node("Where", List.of("drop", "low", "s"), List.of("masked")), "masked");
+    return softmax(keysMasked(), "masked");
+  }
+
+  private static TinyModel keysMasked() {
+    return scores().node("Where", List.of("drop", "low", "s"), List.of("masked"));
   }
 
   /** Rows in which every score is low, asked of what the softmax reads. */
@@ -111,6 +115,9 @@ class SoftmaxReasonsTest {
         Arguments.of("a scale of each head",
             attended(softmax(scores().weight("each", 4, 1, 1).node("Mul", List.of("s", "each"), List.of("scaled")), "scaled"), "p"),
             "Mul /scaled/Mul multiplies what the softmax reads by a tensor, as by a scale of each head; expected one number, a mask or the product of query and key"),
+        Arguments.of("a mask of more queries than the scores have",
+            attended(softmax(scores().input("single", 2, 4, 1, 8).node("MatMul", List.of("single", "kt"), List.of("row")).node("Add", List.of("row", "causal"), List.of("masked")), "masked"), "p"),
+            "a mask repeats its scores 12 times along an axis of one entry, at Add /masked/Add; expected one of their sizes"),
         Arguments.of("a mask of five axes", computed("Reshape m five"), "a mask gives its scores 5 axes; expected 4, as they have without it"),
         Arguments.of("fused products", fused(""), ""),
         Arguments.of("a fused product of tokens first", fused("transBatchA"), ""),
@@ -162,6 +169,7 @@ class SoftmaxReasonsTest {
   private static TinyModel joined(String mask) {
     TinyModel m = scores().integers("joined", 8, 12, 6).integers("apart", 2, 4, 12, 6).input("first", 2, 4, 1, 6).input("shared", 1, 1, 6)
         .integers("flatly", 8, 1, 6).node("Reshape", List.of("first", "flatly"), List.of("regrouped"))
+        .input("lone", 8, 1, 1, 6).node("Reshape", List.of("lone", "flatly"), List.of("alone"))
         .node("Reshape", List.of("s", "joined"), List.of("s3")).node("Add", List.of("s3", mask), List.of("masked"));
     return attended(softmax(m, "masked").node("Reshape", List.of("p", "apart"), List.of("p4")), "p4");
   }
@@ -207,6 +215,11 @@ class SoftmaxReasonsTest {
         Arguments.of("batch and heads in one axis of scores and mask", joined("flat"), MaskKind.FULL, 1.0,
             "it cannot be told which of batch and heads lead the axes of its mask flat; expected [B, H, 1, M] there or above"),
         Arguments.of("batch and heads joined in the mask, too", joined("regrouped"), MaskKind.KEY, 1.0, ""),
+        Arguments.of("one axis of the mask for both", joined("alone"), MaskKind.KEY, 1.0, "its mask lone has 8 for the batch, where 2 are needed; expected as many, or one for all"),
+        Arguments.of("a mask that a scale turns round",
+            attended(softmax(keysMasked().number("minus", -1).node("Mul", List.of("masked", "minus"), List.of("turned")), "turned"), "p"), MaskKind.KEY, -1.0,
+            "the scores are multiplied by -1.0 after Where /masked/Where, so that keys which it leaves out count again; expected a scale that keeps them low"),
+        Arguments.of("a mask and a scale", attended(softmax(keysMasked().node("Mul", List.of("masked", "half"), List.of("scaled")), "scaled"), "p"), MaskKind.KEY, 0.5, ""),
         Arguments.of("one mask for all of them", joined("shared"), MaskKind.KEY, 1.0, ""));
   }
 
