@@ -86,6 +86,12 @@ final class OperandTracer {
     return new Traced(new Operand(value, axes, context.shapes.type(value)), scale, scales, parted, heads);
   }
 
+  /** How many heads an operand has, or null where none of its axes tells. */
+  Dim headsOf(Traced traced) {
+    int at = traced.operand().axes().indexOf('H');
+    return traced.heads() > 0 ? Dim.of(traced.heads()) : at < 0 ? null : context.shapes.dim(traced.operand().value(), at);
+  }
+
   /** For a reshape from [N, B, H*d] to [N, B*H, d], as torch.nn.MultiheadAttention splits heads: how many there are; else 0. */
   private long headsOfChannels(Node reshape) {
     Dim channels = context.shapes.dim(reshape.input(0), -1);

@@ -9,6 +9,7 @@ import java.util.Set;
 /** Tells whether a Where on the probabilities takes away only what is zero or undefined already. */
 final class ProbabilityGuard {
   private static final int LONGEST = 12;
+  private static final int MOST_VALUES = 200;
 
   private final Context context;
   private final Graph graph;
@@ -27,7 +28,7 @@ final class ProbabilityGuard {
   boolean keepsAll(Node where, String value) {
     int kept = where.input(1).equals(value) ? 1 : 2;
     return context.isZero(graph, where.input(3 - kept)) && context.shapes.rank(where.output(0)) == context.shapes.rank(value)
-        && (repeatsMask(Condition.of(graph, where, kept)) || isUndefined(where.input(0), LONGEST));
+        && (repeatsMask(Condition.of(graph, where, kept)) || isUndefined(where.input(0), false, LONGEST));
   }
 
   /** What keeps an element, through casts and negations: value where holds, else its contrary. */
@@ -61,23 +62,47 @@ final class ProbabilityGuard {
   }
 
   /** Whether a condition asks of whole rows if they have any key: of NaN among the probabilities, or of the scores or their mask along the keys. */
-  private boolean isUndefined(String condition, int steps) {
+  private boolean isUndefined(String condition, boolean low, int steps) {
     Node n = graph.producer(condition);
     if (n == null || steps == 0) {
       return false;
     }
     return switch (n.op()) {
-      case "Not", "Cast", "Identity", "Unsqueeze", "Squeeze" -> isUndefined(n.input(0), steps - 1);
-      case "IsNaN" -> isProbabilities(n.input(0)) || isUndefined(n.input(0), steps - 1);
-      case "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual" -> isUndefined(n.input(context.isConstant(graph, n.input(0)) ? 1 : 0), steps - 1);
-      case "ReduceMax", "ReduceMin", "ReduceSum", "ReduceMean", "ReduceProd" -> overKeysOfScores(n, condition);
+      case "Not", "Cast", "Identity", "Unsqueeze", "Squeeze" -> isUndefined(n.input(0), low, steps - 1);
+      case "IsNaN" -> isProbabilities(n.input(0)) || isUndefined(n.input(0), true, steps - 1);
+      case "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual" -> {
+        int bound = context.isConstant(graph, n.input(0)) ? 0 : 1;
+        yield isUndefined(n.input(1 - bound), low || context.isLow(n.input(bound)), steps - 1);
+      }
+      case "ReduceMax", "ReduceMin", "ReduceSum", "ReduceMean", "ReduceProd" -> overKeysOfScores(n, condition) && (low || !weighs(n.input(0), new HashSet<>()));
       default -> false;
     };
   }
 
-  private boolean isProbabilities(String value) {
+  /** Whether a value depends on how high the scores are, and not just on which of them are low. */
+  private boolean weighs(String value, Set<String> seen) {
     Node n = graph.producer(value);
-    return value.equals(probabilities) || (n != null && n.is("Cast", "Identity") && isProbabilities(n.input(0)));
+    if (value.equals(scores.product().output(0))) {
+      return true;
+    }
+    if (n == null || !seen.add(value) || seen.size() > MOST_VALUES || n.is("IsInf", "IsNaN")
+        || (n.is("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual") && (context.isLow(n.input(0)) || context.isLow(n.input(1))))) {
+      return seen.size() > MOST_VALUES;
+    }
+    for (int i = 0; i < n.inputs(); i++) {
+      if (weighs(n.input(i), seen)) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  private boolean isProbabilities(String value) {
+    String from = value;
+    for (Node n = graph.producer(from); n != null && n.is("Cast", "Identity") && !from.equals(probabilities); n = graph.producer(from)) {
+      from = n.input(0);
+    }
+    return from.equals(probabilities);
   }
 
   private boolean overKeysOfScores(Node reduction, String condition) {

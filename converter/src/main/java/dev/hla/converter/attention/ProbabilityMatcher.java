@@ -1,5 +1,6 @@
 package dev.hla.converter.attention;
 
+import dev.hla.converter.Dim;
 import dev.hla.converter.graph.Graph;
 import dev.hla.converter.graph.Node;
 import dev.hla.converter.wiring.Operand;
@@ -72,10 +73,10 @@ final class ProbabilityMatcher {
           value = reader.output(0);
         }
         case "MatMul", "com.microsoft.FusedMatMul", "com.microsoft.TransposeMatMul" -> {
-          return product(reader, value, axes).keptFor(kept);
+          return product(reader, value, axes, scores).keptFor(kept);
         }
         case "Einsum" -> {
-          return einsum(reader, value, axes).keptFor(kept);
+          return einsum(reader, value, axes, scores).keptFor(kept);
         }
         default -> throw new NoMatch(reader + " reads the probabilities; expected the product with the values");
       }
@@ -104,7 +105,7 @@ final class ProbabilityMatcher {
     return readers.contains(first) ? where : null;
   }
 
-  private Product product(Node n, String probabilities, String axes) throws NoMatch {
+  private Product product(Node n, String probabilities, String axes, ScoreMatcher.Scores scores) throws NoMatch {
     if (!n.input(0).equals(probabilities) || n.input(1).equals(probabilities) || n.integer("transA", 0) != 0 || n.integer("transBatchA", 0) != 0) {
       throw new NoMatch(n + " has the probabilities as its second operand or transposed; expected probabilities times values");
     }
@@ -113,7 +114,7 @@ final class ProbabilityMatcher {
       throw new NoMatch(n + " scales the attention output; expected alpha 1");
     }
     OperandTracer.Traced v = operands.trace(n.input(1), Context.axes(n, 1, lead, "ND"), false);
-    return new Product(n, v, output(n.output(0), lead + "ND", v.parted()), "");
+    return new Product(n, v, output(n.output(0), lead + "ND", v, scores), "");
   }
 
   /** What leads queries and keys: BH or X. */
@@ -124,7 +125,7 @@ final class ProbabilityMatcher {
     return axes.substring(0, axes.length() - 2);
   }
 
-  private Product einsum(Node n, String probabilities, String axes) throws NoMatch {
+  private Product einsum(Node n, String probabilities, String axes, ScoreMatcher.Scores scores) throws NoMatch {
     Equation e = Equation.of(n);
     boolean first = n.input(0).equals(probabilities);
     String p = first ? e.left() : e.right();
@@ -146,19 +147,26 @@ final class ProbabilityMatcher {
     String valueAxes = Equation.translate(v, leading + key + channel, lead + "ND");
     String outputAxes = Equation.translate(e.output(), leading + query + channel, lead + "ND");
     OperandTracer.Traced value = operands.trace(n.input(first ? 1 : 0), valueAxes, false);
-    return new Product(n, value, output(n.output(0), outputAxes, value.parted()), "");
+    return new Product(n, value, output(n.output(0), outputAxes, value, scores), "");
   }
 
   /** With batch and heads in one axis, the reshape that parts them again belongs to the site, and what computes its sizes. */
-  private Operand output(String value, String axes, String apart) {
+  private Operand output(String value, String axes, OperandTracer.Traced v, ScoreMatcher.Scores scores) {
+    String apart = v.parted().isEmpty() ? "BH" : v.parted();
     List<Node> readers = graph.consumers(value);
     Node reshape = readers.stream().filter(r -> r.is("Reshape") && r.input(0).equals(value)).findFirst().orElse(null);
     if (axes.equals("XND") && !graph.isOutput(value) && reshape != null && context.shapes.rank(reshape.output(0)) == 4 && context.keepsLastTwo(reshape)
-        && readers.stream().allMatch(r -> r == reshape || (r.is("Shape") && serves(r, reshape)))) {
+        && givesHeads(reshape, apart, List.of(v, scores.query(), scores.key())) && readers.stream().allMatch(r -> r == reshape || (r.is("Shape") && serves(r, reshape)))) {
       String parted = reshape.output(0);
-      return new Operand(parted, (apart.isEmpty() ? "BH" : apart) + "ND", context.shapes.type(parted));
+      return new Operand(parted, apart + "ND", context.shapes.type(parted));
     }
     return new Operand(value, axes, context.shapes.type(value));
+  }
+
+  /** Whether a reshape parts batch and heads as the operands have them: it could as well give all of them one axis beside one of size 1. */
+  private boolean givesHeads(Node reshape, String apart, List<OperandTracer.Traced> traced) {
+    Dim heads = context.shapes.dim(reshape.output(0), apart.indexOf('H'));
+    return heads != null && heads.isStatic() && traced.stream().map(operands::headsOf).filter(h -> h != null && h.isStatic()).findFirst().map(heads::equals).orElse(true);
   }
 
   /** Whether all that comes of a node is the shape that a reshape takes. */

@@ -73,11 +73,13 @@ final class SoftmaxForms {
     return build(div, div.output(0), scores, "decomposed");
   }
 
-  /** Why a site does not convert whose operands join heads before the batch in one axis, or "". */
+  /** Why a site does not convert whose operands join other numbers of heads with the batch, or heads before it, or "". */
   private static String headsFirst(ScoreMatcher.Scores scores, ProbabilityMatcher.Product product, MaskTracer.Traced mask) {
     List<String> orders = List.of(scores.query().parted(), scores.key().parted(), product.value().parted());
     boolean joined = Stream.of(scores.query(), scores.key(), product.value()).anyMatch(o -> o.operand().axes().contains("X"));
-    return joined || !orders.contains("HB") ? ""
+    long[] heads = Stream.of(scores.query(), scores.key(), product.value()).mapToLong(OperandTracer.Traced::heads).filter(h -> h > 0).distinct().toArray();
+    return heads.length > 1 ? "query, key and value split their channels into " + heads[0] + " and " + heads[1] + " heads; expected as many"
+        : joined || !orders.contains("HB") ? ""
         : !orders.stream().allMatch("HB"::equals) ? "query, key and value join batch and heads in one axis in different orders; expected one order"
         : mask.operand() != null && mask.operand().axes().length() > 2
             ? "heads come before the batch where " + scores.query().operand().value() + " joins them, which leaves the axes of its mask open; expected one of keys alone"

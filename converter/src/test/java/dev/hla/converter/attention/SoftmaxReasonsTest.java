@@ -58,6 +58,12 @@ class SoftmaxReasonsTest {
     return m.node("Greater", List.of(asked, "low"), List.of("kept")).node("ReduceMax", List.of("kept"), List.of("any"), TinyModel.ints("axes", -1));
   }
 
+  /** Probabilities of the rows whose highest score is above a bound. */
+  private static TinyModel highest(String bound) {
+    return softmax(scores(), "s").node("ReduceMax", List.of("s"), List.of("most"), TinyModel.ints("axes", -1)).node("Greater", List.of("most", bound), List.of("any"))
+        .node("Where", List.of("any", "p", "zero"), List.of("p2"));
+  }
+
   static Stream<Arguments> probabilities() {
     return Stream.of(
         Arguments.of("plain", plain("s"), ""),
@@ -73,6 +79,8 @@ class SoftmaxReasonsTest {
             .node("Add", List.of("s", "mask"), List.of("masked")), "masked").node("Where", List.of("drop", "zero", "p"), List.of("p2")), "p2"), ""),
         Arguments.of("a guard of rows without keys", attended(rowsOf(masked(), "masked").node("Where", List.of("any", "p", "zero"), List.of("p2")), "p2"), ""),
         Arguments.of("rows chosen by something else", attended(rowsOf(masked(), "other").node("Where", List.of("any", "p", "zero"), List.of("p2")), "p2"), CHANGED),
+        Arguments.of("rows whose scores are low", attended(highest("low"), "p2"), ""),
+        Arguments.of("rows whose scores are not high", attended(highest("one"), "p2"), CHANGED),
         Arguments.of("a Dropout", after("Dropout", "p", "half"), ""),
         Arguments.of("a Dropout without training", after("Dropout", "p", "half", "zero"), ""),
         Arguments.of("a Dropout that an input rules", after("Dropout", "p", "half", "t"),
@@ -463,6 +471,30 @@ class SoftmaxReasonsTest {
     }
     model.node("MatMul", List.of("q", "k"), List.of("s"));
     assertEquals(kind, AttentionFinder.find(softmax(model, "s").node("MatMul", List.of("p", "v"), List.of("y")).output("y").model()).sites().get(0).kind());
+  }
+
+  /** An output of four axes that do not part batch and heads as the operands do is read where they are joined. */
+  @Test
+  void outputsMayStayJoinedBesideAnAxisOfOne() {
+    TinyModel model = new TinyModel().integers("tall", 8, 12, 8).integers("wide", 8, 8, 12).integers("out", 1, 8, 12, 8).input("q4", 2, 4, 12, 8)
+        .input("kt4", 2, 4, 8, 12).input("v4", 2, 4, 12, 8).node("Reshape", List.of("q4", "tall"), List.of("q")).node("Reshape", List.of("kt4", "wide"), List.of("kt"))
+        .node("Reshape", List.of("v4", "tall"), List.of("v")).node("MatMul", List.of("q", "kt"), List.of("s"));
+    WiredSite site = (WiredSite) AttentionFinder.find(softmax(model, "s").node("MatMul", List.of("p", "v"), List.of("y3"))
+        .node("Reshape", List.of("y3", "out"), List.of("y")).output("y").model()).sites().get(0);
+    assertEquals("", site.reason());
+    assertEquals("y3 XND", site.wiring().output().value() + " " + site.wiring().output().axes());
+  }
+
+  @Test
+  void headsBesideTheBatchAreAsManyInEach() {
+    TinyModel model = new TinyModel().integers("split", 6, -1, 8);
+    for (String o : List.of("q", "k", "v")) {
+      model.input(o, 6, o.equals("v") ? "c" : "b", o.equals("v") ? 64 : 32).node("Reshape", List.of(o, "split"), List.of(o + "1"))
+          .node("Transpose", List.of(o + "1"), List.of(o + "2"), o.equals("k") ? TinyModel.ints("perm", 1, 2, 0) : TinyModel.ints("perm", 1, 0, 2));
+    }
+    model.node("MatMul", List.of("q2", "k2"), List.of("s"));
+    assertEquals("query, key and value split their channels into 4 and 8 heads; expected as many",
+        AttentionFinder.find(softmax(model, "s").node("MatMul", List.of("p", "v2"), List.of("y")).output("y").model()).sites().get(0).reason());
   }
 
   static Stream<Arguments> splits() {
