@@ -117,13 +117,22 @@ final class MaskTracer {
     return Traced.key(new MaskOperand(value, form, factor, "BHQM".substring(4 - rank), rank >= 3 && !context.shapes.dim(value, -3).is(1), repeated));
   }
 
-  /** Whether a mask above a reshape has batch and heads in axes of their own: one that joined them, or moved an axis of one entry. */
+  /** Whether a mask above a reshape has batch and heads in axes of their own: one that leaves or joined them, or moved an axis of one entry. */
   private boolean isApartAbove(Node reshape, boolean apart) {
     int from = context.shapes.rank(reshape.input(0));
     int to = context.shapes.rank(reshape.output(0));
     boolean joins = from == 4 && to == 3;
-    return from == to || !apart ? apart || joins
+    return from == to ? apart && keepsLeading(reshape, from) : !apart ? joins
         : (joins && context.shapes.dim(reshape.input(0), 0).is(1)) || (from == 3 && to == 4 && context.shapes.dim(reshape.output(0), 0).is(1));
+  }
+
+  /** Where all but one axis stay, that one does, too. */
+  private boolean keepsLeading(Node reshape, int rank) {
+    int open = 0;
+    for (int i = 0; i < rank - 2; i++) {
+      open += context.shapes.dim(reshape.input(0), i).equals(context.shapes.dim(reshape.output(0), i)) ? 0 : 1;
+    }
+    return open <= 1;
   }
 
   private boolean leadsWithOnes(String value) {

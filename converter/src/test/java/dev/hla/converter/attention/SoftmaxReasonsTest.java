@@ -158,7 +158,7 @@ class SoftmaxReasonsTest {
   private static TinyModel computed(String... nodes) {
     TinyModel m = scores().input("batch", 2, 1, 6).integers("rows3", 2, 12, 6).integers("each", 2, 1, 12, 6).integers("five", 1, 2, 1, 1, 6).integers("times", 1, 1, 12, 1).integers("thrice", 1, 1, 12, 3)
         .integers("nought", 0).integers("unit", 1).integers("twelve", 12).integers("last", 1).integers("positions", 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11)
-        .integers("column", 12, 1).integers("six", 0, 1, 2, 3, 4, 5).integers("sixth", 6, 1).input("square", 6, 12);
+        .integers("column", 12, 1).integers("six", 0, 1, 2, 3, 4, 5).integers("sixth", 6, 1).input("fours", 4, 1, 1, 6).integers("tallest", 4, 1, 12, 6).integers("crossed", 1, 4, 12, 6).input("square", 6, 12);
     String mask = "";
     for (String node : nodes) {
       List<String> words = List.of(node.split(" "));
@@ -212,6 +212,8 @@ class SoftmaxReasonsTest {
         Arguments.of("a mask of each query, turned into one of keys", computed("Transpose square", "Sub one transpose"), MaskKind.FULL, 1.0, depends),
         Arguments.of("a mask of a batch, given an axis of heads after it is expanded", computed("Expand batch rows3", "Reshape expand each"), MaskKind.FULL, 1.0,
             "it cannot be told which of batch and heads lead the axes of its mask batch; expected [B, H, 1, M] there or above"),
+        Arguments.of("a mask of heads that are the batch above", computed("Expand fours tallest", "Reshape expand crossed"), MaskKind.FULL, 1.0,
+            "it cannot be told which of batch and heads lead the axes of its mask fours; expected [B, H, 1, M] there or above"),
         Arguments.of("a mask that depends on the query", computed("Add m causal"), MaskKind.FULL, 1.0, depends),
         Arguments.of("a bias of queries, then a mask of keys", twice("causal", "m"), MaskKind.FULL, 1.0, depends),
         Arguments.of("a mask of keys, then a bias of queries", twice("m", "causal"), MaskKind.FULL, 1.0, depends),
